@@ -1,0 +1,158 @@
+//! The Gaussian error linear unit, exact and approximate.
+
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
+
+use crate::{Elementwise, Float};
+
+/// Beyond ±100 the normal distribution and both its approximations are 0 and 1 to the last bit, in either precision.
+/// Clamping there keeps infinity from meeting 0 in a product.
+const SATURATED: f64 = 100.0;
+
+/// `y = x Φ(x)`, with Φ the distribution function of the standard normal (Hendrycks & Gimpel, 2016): `x` times the
+/// share of normal numbers below it.
+///
+/// # Derivation
+/// Exactly, with the density `φ(x) = dΦ/dx = exp(-x²/2) / √(2π)`:
+/// ```text
+/// Φ(x)  = (1 + erf(x/√2)) / 2
+/// dy/dx = Φ(x) + x φ(x)                     product rule
+/// ```
+/// Approximately, without the error function, with `t = tanh(u)` and `u = √(2/π) (x + 0.044715 x³)`:
+/// ```text
+/// Φ(x)  ≈ (1 + t) / 2
+/// dy/dx = (1 + t) / 2 + x/2 · (1 - t²) · du/dx,     du/dx = √(2/π) (1 + 3 · 0.044715 x²)
+/// ```
+/// `y` falls to -0.17 near `x = -0.75` and rises again below: two `x` share a `y`, so `x` is kept.
+///
+/// Far below 0, `1 + erf` has the absolute precision of a number near 1, not the relative one of a small number, as in
+/// PyTorch.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Gelu {
+    form: Form,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum Form {
+    #[default]
+    Exact,
+    Tanh,
+}
+
+impl Gelu {
+    /// The function itself.
+    pub fn exact() -> Self {
+        Self { form: Form::Exact }
+    }
+
+    /// The approximation by a hyperbolic tangent, off by less than 0.0005: what GPT-2 and BERT were trained with.
+    pub fn tanh() -> Self {
+        Self { form: Form::Tanh }
+    }
+}
+
+/// `√(2/π)`, as `2/√π · 1/√2`.
+const SQRT_2_PI: f64 = FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
+const CUBIC: f64 = 0.044715;
+
+/// Φ, the exact one.
+#[inline]
+fn distribution<F: Float>(x: F) -> F {
+    F::of(0.5) * (F::one() + (x * F::of(FRAC_1_SQRT_2)).erf())
+}
+
+/// `t` of the approximation.
+#[inline]
+fn tanh<F: Float>(x: F) -> F {
+    (F::of(SQRT_2_PI) * (x + F::of(CUBIC) * x * x * x)).tanh()
+}
+
+impl Elementwise for Gelu {
+    const NEEDS_INPUT: bool = true;
+
+    #[inline]
+    fn f<F: Float>(&self, x: F) -> F {
+        let x = x.clamp(F::of(-SATURATED), F::infinity());
+        match self.form {
+            Form::Exact => x * distribution(x),
+            Form::Tanh => x * (F::of(0.5) * (F::one() + tanh(x))),
+        }
+    }
+
+    #[inline]
+    fn df<F: Float>(&self, x: F, _y: F) -> F {
+        let x = x.clamp(F::of(-SATURATED), F::of(SATURATED));
+        match self.form {
+            Form::Exact => {
+                // 1/√(2π) is half of √(2/π).
+                let density = F::of(SQRT_2_PI / 2.0) * (F::of(-0.5) * x * x).exp();
+                distribution(x) + x * density
+            }
+            Form::Tanh => {
+                let t = tanh(x);
+                let du = F::of(SQRT_2_PI) * (F::one() + F::of(3.0 * CUBIC) * x * x);
+                F::of(0.5) * ((F::one() + t) + x * (F::one() - t * t) * du)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::activation::check;
+
+    fn assert_known(gelu: Gelu, known: [(f64, f64, f64); 3]) {
+        for (x, y, slope) in known {
+            assert!((gelu.f(x) - y).abs() < 1e-15, "{gelu:?} at {x}");
+            assert!((gelu.df(x, y) - slope).abs() < 1e-15, "{gelu:?} at {x}");
+        }
+    }
+
+    #[test]
+    fn exact_gives_known_values_and_slopes() {
+        let known = [
+            (-2.0, -0.04550026389635842, -0.0852318010781969),
+            (-0.5, -0.15426876936299344, 0.13250487534383715),
+            (1.5, 1.399789198096713, 1.1274691922299795),
+        ];
+        assert_known(Gelu::exact(), known);
+    }
+
+    #[test]
+    fn tanh_gives_known_values_and_slopes() {
+        let known = [
+            (-2.0, -0.04540230591222498, -0.08609925662361838),
+            (-0.5, -0.15428599017485609, 0.1326300964653577),
+            (1.5, 1.3995715769802328, 1.1277107931514332),
+        ];
+        assert_known(Gelu::tanh(), known);
+    }
+
+    #[test]
+    fn approximation_is_as_near_as_it_says() {
+        for i in -8000..=8000 {
+            let x = f64::from(i) / 1000.0;
+            assert!((Gelu::tanh().f(x) - Gelu::exact().f(x)).abs() < 5e-4, "at {x}");
+        }
+    }
+
+    #[test]
+    fn is_zero_and_one_at_infinity() {
+        for gelu in [Gelu::exact(), Gelu::tanh()] {
+            assert_eq!([f64::NEG_INFINITY, f64::INFINITY].map(|x| gelu.f(x)), [0.0, f64::INFINITY]);
+            assert_eq!([f32::NEG_INFINITY, f32::INFINITY].map(|x| gelu.df(x, f32::NAN)), [0.0, 1.0]);
+        }
+    }
+
+    #[test]
+    fn derivative_is_the_slope() {
+        check::derivative(&Gelu::exact());
+        check::derivative(&Gelu::tanh());
+    }
+
+    #[test]
+    fn extremes_are_finite() {
+        check::extremes(&Gelu::exact());
+        check::extremes(&Gelu::tanh());
+    }
+}

@@ -1,0 +1,99 @@
+//! Activations: functions of a row, most of them of one number at a time.
+//!
+//! `y = f(x)` on the way up, `dx = J' dy` on the way down, both in place over whole buffers, so that a dynamic call is
+//! paid once a buffer and the loop inside is compiled for the function. Each function has its file, with its
+//! derivation.
+
+use std::fmt;
+
+use crate::Float;
+
+/// What one activation costs, in multiply-adds of a matrix product: exponentials are dear.
+pub(crate) const WORK: usize = 64;
+
+/// A function from rows to rows of the same width, without parameters.
+///
+/// Implement [`Elementwise`] instead if every number of `y` depends on the number of `x` in its place only: it is two
+/// scalar functions, and this trait comes for free.
+pub trait Activation<F: Float>: fmt::Debug + Send + Sync {
+    /// Whether [`backward`](Activation::backward) reads `x`. If not, whoever applies the function need not keep it.
+    fn needs_input(&self) -> bool;
+
+    /// Replaces the rows `x` in `values` by `y = f(x)`.
+    fn forward(&self, width: usize, values: &mut [F]);
+
+    /// Replaces `dy` by `dx`, with `dx_i = sum over j of dy_j * dy_j/dx_i` in every row. `x` is empty unless
+    /// [`needs_input`](Activation::needs_input).
+    fn backward(&self, width: usize, x: &[F], y: &[F], dy: &mut [F]);
+}
+
+/// A scalar function `y = f(x)` and its derivative, from which the loops over buffers are compiled.
+///
+/// Both are total: no input but NaN gives NaN.
+pub trait Elementwise: fmt::Debug + Send + Sync {
+    /// Whether [`df`](Elementwise::df) reads `x`; if not, it is given NaN there.
+    const NEEDS_INPUT: bool;
+
+    /// The function.
+    fn f<F: Float>(&self, x: F) -> F;
+
+    /// Its derivative at `x`, where `y = f(x)`. At a kink, a value between the one-sided derivatives.
+    fn df<F: Float>(&self, x: F, y: F) -> F;
+}
+
+impl<F: Float, A: Elementwise> Activation<F> for A {
+    fn needs_input(&self) -> bool {
+        A::NEEDS_INPUT
+    }
+
+    fn forward(&self, _width: usize, values: &mut [F]) {
+        for value in values {
+            *value = self.f(*value);
+        }
+    }
+
+    fn backward(&self, _width: usize, x: &[F], y: &[F], dy: &mut [F]) {
+        if A::NEEDS_INPUT {
+            for ((dy, &x), &y) in dy.iter_mut().zip(x).zip(y) {
+                *dy *= self.df(x, y);
+            }
+        } else {
+            for (dy, &y) in dy.iter_mut().zip(y) {
+                *dy *= self.df(F::nan(), y);
+            }
+        }
+    }
+}
+
+mod elu;
+mod gelu;
+mod hard_sigmoid;
+mod hard_tanh;
+mod leaky_relu;
+mod linear;
+mod relu;
+mod selu;
+mod sigmoid;
+mod silu;
+mod softmax;
+mod softplus;
+mod softsign;
+mod tanh;
+
+pub use elu::Elu;
+pub use gelu::Gelu;
+pub use hard_sigmoid::HardSigmoid;
+pub use hard_tanh::HardTanh;
+pub use leaky_relu::LeakyRelu;
+pub use linear::Linear;
+pub use relu::Relu;
+pub use selu::Selu;
+pub use sigmoid::Sigmoid;
+pub use silu::Silu;
+pub use softmax::Softmax;
+pub use softplus::Softplus;
+pub use softsign::Softsign;
+pub use tanh::Tanh;
+
+#[cfg(test)]
+pub(crate) mod check;

@@ -1,0 +1,86 @@
+//! How a layer offers its work to threads without knowing them.
+//!
+//! Core knows no threads. A layer cuts the buffer that it writes at places that are a function of shapes alone and
+//! lends each piece to one call of a closure; whoever hands in the [`Executor`] decides which thread makes the call.
+//! As every number is written by one call, from start to end, in an order that no thread count changes, results are
+//! the same bits for any executor. No gradient is ever summed across threads.
+
+use crate::Float;
+
+/// Runs the pieces of one piece of work, on one thread or on several.
+pub trait Executor<F>: Sync {
+    /// Cuts `data` into consecutive chunks of `chunk` numbers (the last may be shorter) and calls `work(i, chunk_i)`
+    /// once for each, in any order, perhaps at the same time. Returns when all calls have returned.
+    fn for_each_chunk(&self, data: &mut [F], chunk: usize, work: &(dyn Fn(usize, &mut [F]) + Sync));
+}
+
+/// Runs everything on the calling thread, in order.
+#[derive(Clone, Copy, Debug)]
+pub struct Inline;
+
+impl<F> Executor<F> for Inline {
+    fn for_each_chunk(&self, data: &mut [F], chunk: usize, work: &(dyn Fn(usize, &mut [F]) + Sync)) {
+        for (index, piece) in data.chunks_mut(chunk).enumerate() {
+            work(index, piece);
+        }
+    }
+}
+
+/// Work, in multiply-adds, below which a tile is not worth handing to another thread: waking one costs 5 to 10
+/// microseconds, in which a core does about this many.
+const MIN_TILE_WORK: usize = 1 << 19;
+
+/// Rows below which a tile makes a matrix product thin and slow.
+const MIN_TILE_ROWS: usize = 32;
+
+/// How many rows one tile takes, if a row costs `work_per_row` multiply-adds: a function of shapes alone.
+pub fn tile_rows(work_per_row: usize) -> usize {
+    MIN_TILE_WORK.div_ceil(work_per_row.max(1)).next_multiple_of(MIN_TILE_ROWS)
+}
+
+/// Cuts `data`, rows of `width` numbers, into tiles by [`tile_rows`] and calls `work(first_row, tile)` for each.
+///
+/// What fits one tile runs on the calling thread at once: a step of a small net wakes nobody.
+#[inline]
+pub fn for_each_tile<F: Float>(
+    executor: &dyn Executor<F>,
+    data: &mut [F],
+    width: usize,
+    work_per_row: usize,
+    work: impl Fn(usize, &mut [F]) + Sync,
+) {
+    let rows = data.len() / width;
+    // The common case of small nets, decided without a division.
+    if rows.saturating_mul(work_per_row) <= MIN_TILE_WORK {
+        return work(0, data);
+    }
+    let tile = tile_rows(work_per_row);
+    if rows <= tile {
+        return work(0, data);
+    }
+    executor.for_each_chunk(data, tile * width, &|index, piece| work(index * tile, piece));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_belongs_to_one_tile() {
+        let mut data = vec![0.0f64; 1000 * 3];
+        for_each_tile(&Inline, &mut data, 3, 1 << 14, |first, tile| {
+            for (row, values) in tile.chunks_mut(3).enumerate() {
+                values.iter_mut().for_each(|value| *value += (first + row) as f64);
+            }
+        });
+        let expected = (0..1000).flat_map(|row| [row as f64; 3]);
+        assert!(data.into_iter().eq(expected));
+    }
+
+    #[test]
+    fn cuts_where_only_shapes_say() {
+        assert_eq!(tile_rows(784 * 128), 32);
+        assert_eq!(tile_rows(64), 8192);
+        assert_eq!(tile_rows(0), MIN_TILE_WORK);
+    }
+}

@@ -1,0 +1,127 @@
+//! What a layer is: a shape and two directions of mathematics, over memory that is lent to it.
+
+use std::fmt;
+
+use crate::{Executor, Float, Parameter, Rows, RowsMut, Shape};
+
+/// The most inputs that one layer can take; a longer sum or concatenation nests.
+pub const MAX_INPUTS: usize = 16;
+
+/// Scratch that a layer keeps from forward to backward, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TapeLen {
+    /// For every row of the batch.
+    pub per_row: usize,
+    /// Once for the whole batch.
+    pub per_batch: usize,
+}
+
+impl TapeLen {
+    /// A layer that remembers nothing.
+    pub const NONE: Self = Self { per_row: 0, per_batch: 0 };
+
+    /// The numbers needed for a batch of `rows` rows.
+    #[inline]
+    pub fn for_rows(self, rows: usize) -> usize {
+        self.per_row * rows + self.per_batch
+    }
+}
+
+/// What a layer is lent beside its buffers: nothing that it could keep.
+#[derive(Clone, Copy)]
+pub struct Ctx<'a, F> {
+    /// Who runs the tiles of the work.
+    pub executor: &'a dyn Executor<F>,
+}
+
+impl<F> fmt::Debug for Ctx<'_, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ctx").finish_non_exhaustive()
+    }
+}
+
+/// What one forward pass read and wrote, for the way back.
+#[derive(Debug)]
+pub struct Pass<'a, F> {
+    /// The inputs of [`Layer::forward`].
+    pub inputs: &'a [Rows<'a, F>],
+    /// Its output.
+    pub y: Rows<'a, F>,
+    /// What it kept; scratch on the way back.
+    pub tape: &'a mut [F],
+}
+
+/// A differentiable function of its inputs and its parameters. A layer is a shape, not a state: parameters,
+/// activations, scratch and gradients are all lent, so one `&dyn Layer` serves any number of threads and a warm step
+/// allocates nothing.
+///
+/// With `y = f(x, theta)` and a loss `L`, the chain rule splits in two, and so does the way back:
+///
+/// - [`backward`](Layer::backward) passes on what the layers below need, `dL/dx = dL/dy . dy/dx`;
+/// - [`accumulate`](Layer::accumulate) keeps what the optimiser needs, `dL/dtheta += dL/dy . dy/dtheta`.
+///
+/// | buffer | forward | backward | accumulate |
+/// |---|---|---|---|
+/// | `theta` | read | read | read |
+/// | `inputs`, `y` | read, **write** | read | read |
+/// | `tape` | **write** | read, then scratch | read, then scratch |
+/// | `dy` | | read, then **left as accumulate wants it** | read |
+/// | `dx` | | **write**, where asked | |
+/// | `dtheta` | | | **add** |
+///
+/// `backward` always runs first and hands its `dy` on to `accumulate`: a layer that fuses its activation, say, leaves
+/// `dz = dy * f'(z)` there and does not compute it twice. A written buffer may hold anything before; only `dtheta` is
+/// added to, so that gradients of parts add up.
+///
+/// A layer knows neither its position in a network nor its neighbours. Once built it cannot fail: a buffer of a wrong
+/// length is a bug of the caller and panics.
+pub trait Layer<F: Float>: fmt::Debug + Send + Sync {
+    /// The shapes of one sample of each input.
+    fn input_shapes(&self) -> Vec<Shape>;
+
+    /// The shape of one sample of the output.
+    fn output_shape(&self) -> &Shape;
+
+    /// The tensors of the layer, in the order of `theta`.
+    fn parameters(&self) -> Vec<Parameter>;
+
+    /// The scratch that [`forward`](Layer::forward) wants to keep for the way back.
+    fn tape(&self) -> TapeLen {
+        TapeLen::NONE
+    }
+
+    /// Multiply-adds of one row's forward pass, for summaries and for the choice of an executor.
+    fn multiply_adds(&self) -> usize;
+
+    /// Computes `y = f(inputs, theta)` and keeps in `tape` what the way back needs.
+    fn forward(
+        &self,
+        theta: &[F],
+        inputs: &[Rows<'_, F>],
+        y: RowsMut<'_, F>,
+        tape: &mut [F],
+        ctx: &mut Ctx<'_, F>,
+    );
+
+    /// Computes `dx[i] = dL/dinputs[i]` where it is asked for (`None` saves a first layer its largest product), and
+    /// turns `dy = dL/dy` into what [`accumulate`](Layer::accumulate) wants.
+    fn backward(
+        &self,
+        theta: &[F],
+        pass: Pass<'_, F>,
+        dy: RowsMut<'_, F>,
+        dx: &mut [Option<RowsMut<'_, F>>],
+        ctx: &mut Ctx<'_, F>,
+    );
+
+    /// Adds `dL/dtheta` to `dtheta`; `dy` is what [`backward`](Layer::backward) left. Without parameters there is
+    /// nothing to do.
+    fn accumulate(
+        &self,
+        theta: &[F],
+        pass: Pass<'_, F>,
+        dy: Rows<'_, F>,
+        dtheta: &mut [F],
+        ctx: &mut Ctx<'_, F>,
+    );
+}

@@ -1,0 +1,274 @@
+//! The fully connected layer: the notebook's neurons, all at once.
+
+use crate::executor::for_each_tile;
+use crate::{
+    Activation, Ctx, Error, Fans, Float, Initializer, Layer, Parameter, Pass, Role, Rows, RowsMut, Shape,
+    TapeLen, activation, matmul,
+};
+
+/// `y = f(x Wᵀ + b)`, on the last axis of its input.
+///
+/// | symbol | shape | is |
+/// |---|---|---|
+/// | `x` | `[n, in]` | inputs; `n` samples, times the positions before the last axis |
+/// | `W`, `b` | `[out, in]`, `[out]` | weights and biases, as in PyTorch |
+/// | `z = x Wᵀ + b` | `[n, out]` | sums |
+/// | `y = f(z)` | `[n, out]` | outputs |
+///
+/// # Derivation
+/// For one sample, as in the notebook, `z_j = Σ_k w_jk x_k + b_j` and `y_j = f(z_j)`. The chain rule gives
+/// ```text
+/// dL/dz_j  = dL/dy_j · f'(z_j)
+/// dL/dw_jk = dL/dz_j · dz_j/dw_jk = dL/dz_j · x_k          the notebook's  x[0] * deriv_sigmoid(sum_h1)
+/// dL/db_j  = dL/dz_j · 1
+/// dL/dx_k  = Σ_j dL/dz_j · dz_j/dx_k = Σ_j dL/dz_j · w_jk   the notebook's  self.w5 * deriv_sigmoid(sum_o1)
+/// ```
+/// and over all samples, whose gradients add up, the nine scalar lines become four of matrices:
+/// ```text
+/// dz = dy ⊙ f'(z)        dx = dz W        dW = dzᵀ x        db = Σ_rows dz
+/// ```
+/// The tape holds `z` only if `f'` needs it; `f' = y (1 - y)` of the sigmoid does not.
+#[derive(Debug)]
+pub struct Dense<F> {
+    input: Shape,
+    output: Shape,
+    activation: Box<dyn Activation<F>>,
+    bias: bool,
+    weight_init: Initializer,
+    bias_init: Initializer,
+}
+
+impl<F: Float> Dense<F> {
+    /// A layer from `input`, of which the last axis is transformed, to `units` outputs. Weights start
+    /// `xavier_uniform`, biases at zero.
+    ///
+    /// # Errors
+    /// [`Error::EmptyShape`] without units, [`Error::TooLarge`] if the weight exceeds the address space.
+    pub fn new(input: &Shape, units: usize, activation: Box<dyn Activation<F>>) -> Result<Self, Error> {
+        let layer = Self {
+            input: input.clone(),
+            output: input.with_last(units)?,
+            activation,
+            bias: true,
+            weight_init: Initializer::XavierUniform { gain: 1.0 },
+            bias_init: Initializer::Zeros,
+        };
+        Shape::new([units, layer.inputs()])?;
+        Ok(layer)
+    }
+
+    /// The same layer without `b`.
+    pub fn without_bias(self) -> Self {
+        Self { bias: false, ..self }
+    }
+
+    /// The same layer with other start values.
+    pub fn with_init(self, weight_init: Initializer, bias_init: Initializer) -> Self {
+        Self { weight_init, bias_init, ..self }
+    }
+
+    fn inputs(&self) -> usize {
+        self.input.last()
+    }
+
+    fn units(&self) -> usize {
+        self.output.last()
+    }
+
+    /// `W` as rows of `in`, and `b`, which is empty without bias.
+    #[inline]
+    fn split<'a>(&self, theta: &'a [F]) -> (Rows<'a, F>, &'a [F]) {
+        let (w, b) = theta.split_at(self.units() * self.inputs());
+        (Rows::new(w, self.inputs()), b)
+    }
+
+    /// `z = x Wᵀ + b` for the rows of one tile.
+    #[inline]
+    fn sums(&self, theta: &[F], x: Rows<'_, F>, z: &mut [F]) {
+        let (w, b) = self.split(theta);
+        if self.bias {
+            z.chunks_exact_mut(b.len()).for_each(|z| z.copy_from_slice(b));
+        } else {
+            z.fill(F::zero());
+        }
+        matmul::add_x_wt(x, w, RowsMut::new(z, self.units()));
+    }
+}
+
+/// The rows of `x` that belong to a tile of `tile` numbers, rows of `width`, from row `first`.
+#[inline]
+fn rows_of<'a, F>(x: Rows<'a, F>, first: usize, tile: &[F], width: usize) -> Rows<'a, F> {
+    x.slice(first, tile.len() / width)
+}
+
+impl<F: Float> Layer<F> for Dense<F> {
+    fn input_shapes(&self) -> Vec<Shape> {
+        vec![self.input.clone()]
+    }
+
+    fn output_shape(&self) -> &Shape {
+        &self.output
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        let shape = |axes: &[usize]| Shape::new(axes).expect("checked by new");
+        let fans = Fans { fan_in: self.inputs(), fan_out: self.units() };
+        let mut parameters = vec![Parameter {
+            name: "weight".into(),
+            shape: shape(&[self.units(), self.inputs()]),
+            role: Role::Weight,
+            initializer: self.weight_init,
+            fans,
+        }];
+        if self.bias {
+            parameters.push(Parameter {
+                name: "bias".into(),
+                shape: shape(&[self.units()]),
+                role: Role::Bias,
+                initializer: self.bias_init,
+                fans,
+            });
+        }
+        parameters
+    }
+
+    fn tape(&self) -> TapeLen {
+        let per_row = if self.activation.needs_input() { self.output.len() } else { 0 };
+        TapeLen { per_row, per_batch: 0 }
+    }
+
+    fn multiply_adds(&self) -> usize {
+        self.input.len().saturating_mul(self.units())
+    }
+
+    fn forward(
+        &self,
+        theta: &[F],
+        inputs: &[Rows<'_, F>],
+        y: RowsMut<'_, F>,
+        tape: &mut [F],
+        ctx: &mut Ctx<'_, F>,
+    ) {
+        let (width, work) = (self.units(), self.units() * self.inputs());
+        let x = inputs[0].with_width(self.inputs());
+        let y = y.into_data();
+        if self.activation.needs_input() {
+            let z = &mut tape[..y.len()];
+            for_each_tile(ctx.executor, z, width, work, |first, z| {
+                self.sums(theta, rows_of(x, first, z, width), z);
+            });
+            let z = Rows::new(z, width);
+            for_each_tile(ctx.executor, y, width, width * activation::WORK, |first, y| {
+                y.copy_from_slice(rows_of(z, first, y, width).data());
+                self.activation.forward(width, y);
+            });
+        } else {
+            for_each_tile(ctx.executor, y, width, work, |first, y| {
+                self.sums(theta, rows_of(x, first, y, width), y);
+                self.activation.forward(width, y);
+            });
+        }
+    }
+
+    fn backward(
+        &self,
+        theta: &[F],
+        pass: Pass<'_, F>,
+        dy: RowsMut<'_, F>,
+        dx: &mut [Option<RowsMut<'_, F>>],
+        ctx: &mut Ctx<'_, F>,
+    ) {
+        let (width, inputs) = (self.units(), self.inputs());
+        let dz = dy.into_data();
+        let y = pass.y.with_width(width);
+        let z =
+            if self.activation.needs_input() { Some(Rows::new(&pass.tape[..dz.len()], width)) } else { None };
+        for_each_tile(ctx.executor, dz, width, width * activation::WORK, |first, dz| {
+            let z = z.map_or(&[][..], |z| rows_of(z, first, dz, width).data());
+            self.activation.backward(width, z, rows_of(y, first, dz, width).data(), dz);
+        });
+
+        if let Some(dx) = &mut dx[0] {
+            let (w, _) = self.split(theta);
+            let dz = Rows::new(dz, width);
+            for_each_tile(ctx.executor, dx.data(), inputs, width * inputs, |first, dx| {
+                matmul::dz_w(rows_of(dz, first, dx, inputs), w, RowsMut::new(dx, inputs));
+            });
+        }
+    }
+
+    fn accumulate(
+        &self,
+        _theta: &[F],
+        pass: Pass<'_, F>,
+        dz: Rows<'_, F>,
+        dtheta: &mut [F],
+        ctx: &mut Ctx<'_, F>,
+    ) {
+        let (width, inputs) = (self.units(), self.inputs());
+        let x = pass.inputs[0].with_width(inputs);
+        let dz = dz.with_width(width);
+        let (dw, db) = dtheta.split_at_mut(width * inputs);
+        for_each_tile(ctx.executor, dw, inputs, x.data().len(), |first, dw| {
+            let outputs = first..first + dw.len() / inputs;
+            matmul::add_dzt_x(dz, outputs, x, RowsMut::new(dw, inputs));
+        });
+        if self.bias {
+            for dz in dz.iter() {
+                db.iter_mut().zip(dz).for_each(|(db, &dz)| *db += dz);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::activation::{Gelu, Linear, Sigmoid, Softmax, Tanh};
+    use crate::layers::check;
+
+    fn vector(len: usize) -> Shape {
+        Shape::vector(len).unwrap()
+    }
+
+    #[test]
+    fn is_the_notebooks_neuron() {
+        let neuron = Dense::<f64>::new(&vector(3), 1, Box::new(Sigmoid)).unwrap();
+        assert_eq!(check::forward(&neuron, &[0.0, 1.0, 0.5, 4.0], &[&[2.0, 3.0, 4.0]]), [0.9998766054240137]);
+        let neuron = Dense::<f64>::new(&vector(2), 1, Box::new(Sigmoid)).unwrap();
+        assert_eq!(check::forward(&neuron, &[0.0, 1.0, 4.0], &[&[2.0, 3.0]]), [0.9990889488055994]);
+    }
+
+    #[test]
+    fn gradients_equal_central_differences() {
+        for (n, inputs, units) in [(1, 1, 1), (2, 3, 4), (7, 5, 2), (9, 12, 11)] {
+            check::gradients(&Dense::new(&vector(inputs), units, Box::new(Tanh)).unwrap(), n);
+            check::gradients(&Dense::new(&vector(inputs), units, Box::new(Gelu::exact())).unwrap(), n);
+            if units > 1 {
+                check::gradients(
+                    &Dense::new(&vector(inputs), units, Box::new(Softmax::new(units))).unwrap(),
+                    n,
+                );
+            }
+            check::gradients(
+                &Dense::new(&vector(inputs), units, Box::new(Linear)).unwrap().without_bias(),
+                n,
+            );
+        }
+    }
+
+    #[test]
+    fn works_on_the_last_axis_of_any_rank() {
+        let layer = Dense::<f64>::new(&Shape::new([4, 3]).unwrap(), 2, Box::new(Sigmoid)).unwrap();
+        assert_eq!(layer.output_shape().axes(), [4, 2]);
+        assert_eq!(layer.parameters()[0].shape.axes(), [2, 3]);
+        check::gradients(&layer, 3);
+    }
+
+    #[test]
+    fn refuses_sizes_that_no_memory_holds() {
+        let huge = Dense::<f32>::new(&vector(1 << 40), 1 << 40, Box::new(Linear));
+        assert!(matches!(huge, Err(Error::TooLarge { .. })));
+        assert!(matches!(Dense::<f32>::new(&vector(3), 0, Box::new(Linear)), Err(Error::EmptyShape { .. })));
+    }
+}

@@ -1,0 +1,477 @@
+//! Named layers wired into a directed graph without cycles.
+
+use std::ops::Range;
+
+use crate::layers::chain::named;
+use crate::{
+    Ctx, Error, Float, Layer, MAX_INPUTS, Parameter, Pass, Rows, RowsMut, Shape, TapeLen, parameter_count,
+};
+
+/// Where a node of a [`Graph`] reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The graph's input of this index.
+    Input(usize),
+    /// The output of the node of this index.
+    Node(usize),
+}
+
+/// One layer of a [`Graph`] with its name and what it reads.
+#[derive(Debug)]
+pub struct Node<F> {
+    /// The name, unique in the graph; prefixes the names of its parameters.
+    pub name: String,
+    /// What it computes.
+    pub layer: Box<dyn Layer<F>>,
+    /// A source for each input of the layer.
+    pub inputs: Vec<Source>,
+}
+
+/// A network in which a layer may read any earlier outputs, and an output may feed several layers.
+///
+/// Nodes stand in an order in which every node comes after those it reads; the last one is the output.
+///
+/// # Derivation
+/// If the output `a` of a node feeds the nodes `b_1 ... b_k`, the loss depends on `a` along every path, and the chain
+/// rule for several variables adds them up:
+/// ```text
+/// dL/da = Σ_i dL/db_i · ∂b_i/∂a
+/// ```
+/// Nodes run backwards in reverse order, so all terms of `dL/da` are there before `a`'s own layer needs the sum. The
+/// term of the last reader is written, the others are added to it, always in the same order.
+///
+/// # Memory
+/// The tape has four parts: the nodes' tapes, their outputs, the gradients of the outputs, and room for those terms
+/// that are added after they have been computed.
+#[derive(Debug)]
+pub struct Graph<F> {
+    inputs: Vec<Shape>,
+    nodes: Vec<Wired<F>>,
+    parts: Parts,
+}
+
+/// Lengths of the four parts of the tape.
+#[derive(Clone, Copy, Debug, Default)]
+struct Parts {
+    tapes: TapeLen,
+    /// Of the outputs, and of their gradients; the last node's are the graph's own.
+    outputs: usize,
+    terms: usize,
+}
+
+#[derive(Debug)]
+struct Wired<F> {
+    name: String,
+    layer: Box<dyn Layer<F>>,
+    inputs: Vec<Edge>,
+    theta: Range<usize>,
+    width: usize,
+    tape: TapeLen,
+    tape_start: TapeLen,
+    /// Where its output starts, in numbers a row.
+    output_start: usize,
+    /// Where its room for added terms starts, in numbers a row.
+    terms_start: usize,
+    /// The inputs whose gradient is written straight to a node's output gradient, by position there.
+    written: Vec<usize>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Edge {
+    source: Source,
+    width: usize,
+    /// Whether this is the last reader of the source, which writes the gradient that earlier readers add to.
+    writes: bool,
+}
+
+impl<F: Float> Graph<F> {
+    /// Wires `nodes` to inputs of the shapes `inputs`.
+    ///
+    /// # Errors
+    /// [`Error::NoLayers`]; [`Error::DuplicateName`]; [`Error::Order`] if a node reads one that does not come before
+    /// it; [`Error::InputCount`] or [`Error::ShapeMismatch`] if a layer was built for other inputs; [`Error::Unused`]
+    /// if an output feeds nothing and is not the last.
+    pub fn new(inputs: Vec<Shape>, nodes: Vec<Node<F>>) -> Result<Self, Error> {
+        if nodes.is_empty() {
+            return Err(Error::NoLayers);
+        }
+        check_wiring(&inputs, &nodes)?;
+        let edges = edges(&inputs, &nodes);
+        let mut parts = Parts::default();
+        let mut next_theta = 0;
+        let count = nodes.len();
+        let mut wired: Vec<Wired<F>> = Vec::with_capacity(count);
+        for (index, (node, inputs)) in nodes.into_iter().zip(edges).enumerate() {
+            let len = parameter_count(&node.layer.parameters())?;
+            let width = node.layer.output_shape().len();
+            let tape = node.layer.tape();
+            wired.push(Wired {
+                written: written_in_order(&inputs),
+                theta: next_theta..next_theta + len,
+                width,
+                tape,
+                tape_start: parts.tapes,
+                output_start: parts.outputs,
+                terms_start: parts.terms,
+                name: node.name,
+                layer: node.layer,
+                inputs,
+            });
+            next_theta += len;
+            parts.tapes.per_row += tape.per_row;
+            parts.tapes.per_batch += tape.per_batch;
+            parts.outputs += if index + 1 < count { width } else { 0 };
+            parts.terms +=
+                wired[index].inputs.iter().filter(|edge| !edge.writes).map(|edge| edge.width).sum::<usize>();
+        }
+        Ok(Self { inputs, nodes: wired, parts })
+    }
+
+    /// The four parts of the tape: tapes, outputs, gradients of the outputs, terms.
+    #[inline]
+    fn split<'a>(&self, tape: &'a mut [F], rows: usize) -> [&'a mut [F]; 4] {
+        let (tapes, rest) = tape.split_at_mut(self.parts.tapes.for_rows(rows));
+        let (outputs, rest) = rest.split_at_mut(self.parts.outputs * rows);
+        let (gradients, terms) = rest.split_at_mut(self.parts.outputs * rows);
+        [tapes, outputs, gradients, terms]
+    }
+
+    /// What `node` reads, from the graph's inputs and the outputs computed so far.
+    #[inline]
+    fn sources<'a>(
+        &self,
+        node: &Wired<F>,
+        inputs: &[Rows<'a, F>],
+        outputs: &'a [F],
+        rows: usize,
+    ) -> [Rows<'a, F>; MAX_INPUTS] {
+        let mut sources = [inputs[0]; MAX_INPUTS];
+        for (slot, edge) in sources.iter_mut().zip(&node.inputs) {
+            *slot = match edge.source {
+                Source::Input(index) => inputs[index],
+                Source::Node(index) => self.nodes[index].output(outputs, rows),
+            };
+        }
+        sources
+    }
+}
+
+impl<F: Float> Wired<F> {
+    #[inline]
+    fn output<'a>(&self, outputs: &'a [F], rows: usize) -> Rows<'a, F> {
+        Rows::new(&outputs[self.output_range(rows)], self.width)
+    }
+
+    #[inline]
+    fn output_range(&self, rows: usize) -> Range<usize> {
+        self.output_start * rows..(self.output_start + self.width) * rows
+    }
+
+    #[inline]
+    fn tape_range(&self, rows: usize) -> Range<usize> {
+        let start = self.tape_start.for_rows(rows);
+        start..start + self.tape.for_rows(rows)
+    }
+}
+
+fn check_wiring<F: Float>(inputs: &[Shape], nodes: &[Node<F>]) -> Result<(), Error> {
+    let mut used = vec![false; nodes.len()];
+    for (index, node) in nodes.iter().enumerate() {
+        if nodes[..index].iter().any(|other| other.name == node.name) {
+            return Err(Error::DuplicateName { name: node.name.clone() });
+        }
+        let shapes = node.layer.input_shapes();
+        if shapes.len() != node.inputs.len() || shapes.len() > MAX_INPUTS {
+            let (layer, expected) = ("a layer of a graph", "as many inputs as it was built for, at most 16");
+            return Err(Error::InputCount { layer, expected, found: node.inputs.len() });
+        }
+        for (source, expected) in node.inputs.iter().zip(shapes) {
+            let (source_name, found) = match *source {
+                Source::Input(at) if at < inputs.len() => ("input", &inputs[at]),
+                Source::Node(at) if at < index => {
+                    used[at] = true;
+                    (nodes[at].name.as_str(), nodes[at].layer.output_shape())
+                }
+                _ => return Err(Error::Order { layer: node.name.clone() }),
+            };
+            if *found != expected {
+                let (layer, source_name) = (node.name.clone(), source_name.into());
+                return Err(Error::ShapeMismatch { layer, expected, source_name, found: found.clone() });
+            }
+        }
+    }
+    used[nodes.len() - 1] = true;
+    match used.iter().position(|used| !used) {
+        Some(index) => Err(Error::Unused { layer: nodes[index].name.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// The edges of every node; for each source the last reader, which runs first on the way back, writes.
+fn edges<F: Float>(inputs: &[Shape], nodes: &[Node<F>]) -> Vec<Vec<Edge>> {
+    let mut seen: Vec<Source> = Vec::new();
+    let mut reversed: Vec<Vec<Edge>> = Vec::with_capacity(nodes.len());
+    for node in nodes.iter().rev() {
+        let edge = |&source: &Source| {
+            let width = match source {
+                Source::Input(index) => inputs[index].len(),
+                Source::Node(index) => nodes[index].layer.output_shape().len(),
+            };
+            let writes = !seen.contains(&source);
+            if writes {
+                seen.push(source);
+            }
+            Edge { source, width, writes }
+        };
+        reversed.push(node.inputs.iter().map(edge).collect());
+    }
+    reversed.reverse();
+    reversed
+}
+
+/// The positions of the inputs that write a node's gradient, in the order in which those gradients lie in memory.
+fn written_in_order(edges: &[Edge]) -> Vec<usize> {
+    let node = |slot: &usize| match edges[*slot] {
+        Edge { source: Source::Node(index), writes: true, .. } => Some(index),
+        _ => None,
+    };
+    let mut slots: Vec<usize> = (0..edges.len()).filter(|slot| node(slot).is_some()).collect();
+    slots.sort_by_key(node);
+    slots
+}
+
+impl<F: Float> Layer<F> for Graph<F> {
+    fn input_shapes(&self) -> Vec<Shape> {
+        self.inputs.clone()
+    }
+
+    fn output_shape(&self) -> &Shape {
+        self.nodes[self.nodes.len() - 1].layer.output_shape()
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        self.nodes.iter().flat_map(|node| named(&node.name, node.layer.as_ref())).collect()
+    }
+
+    fn tape(&self) -> TapeLen {
+        let Parts { tapes, outputs, terms } = self.parts;
+        TapeLen { per_row: tapes.per_row + 2 * outputs + terms, per_batch: tapes.per_batch }
+    }
+
+    fn multiply_adds(&self) -> usize {
+        self.nodes.iter().fold(0, |sum, node| sum.saturating_add(node.layer.multiply_adds()))
+    }
+
+    fn forward(
+        &self,
+        theta: &[F],
+        inputs: &[Rows<'_, F>],
+        mut y: RowsMut<'_, F>,
+        tape: &mut [F],
+        ctx: &mut Ctx<'_, F>,
+    ) {
+        let rows = inputs[0].len();
+        let [tapes, outputs, _, _] = self.split(tape, rows);
+        for (index, node) in self.nodes.iter().enumerate() {
+            let is_last = index + 1 == self.nodes.len();
+            let (before, rest) = outputs.split_at_mut(node.output_start * rows);
+            let sources = self.sources(node, inputs, before, rows);
+            let y =
+                if is_last { y.reborrow() } else { RowsMut::new(&mut rest[..node.width * rows], node.width) };
+            let theta = &theta[node.theta.clone()];
+            let own_tape = &mut tapes[node.tape_range(rows)];
+            node.layer.forward(theta, &sources[..node.inputs.len()], y, own_tape, ctx);
+        }
+    }
+
+    fn backward(
+        &self,
+        theta: &[F],
+        pass: Pass<'_, F>,
+        mut dy: RowsMut<'_, F>,
+        dx: &mut [Option<RowsMut<'_, F>>],
+        ctx: &mut Ctx<'_, F>,
+    ) {
+        let rows = pass.y.len();
+        let [tapes, outputs, gradients, terms] = self.split(pass.tape, rows);
+        for (index, node) in self.nodes.iter().enumerate().rev() {
+            let is_last = index + 1 == self.nodes.len();
+            let sources = self.sources(node, pass.inputs, outputs, rows);
+            let (below, rest) = gradients.split_at_mut(node.output_start * rows);
+            let (y, dy) = if is_last {
+                (pass.y, dy.reborrow())
+            } else {
+                (node.output(outputs, rows), RowsMut::new(&mut rest[..node.width * rows], node.width))
+            };
+            let inputs = &sources[..node.inputs.len()];
+            let pass = Pass { inputs, y, tape: &mut tapes[node.tape_range(rows)] };
+            let terms = &mut terms[node.terms_start * rows..];
+            let mut targets = self.targets(node, below, terms, dx, rows);
+            let targets = &mut targets[..node.inputs.len()];
+            node.layer.backward(&theta[node.theta.clone()], pass, dy, targets, ctx);
+            self.add_terms(node, below, terms, dx, rows);
+        }
+    }
+
+    fn accumulate(
+        &self,
+        theta: &[F],
+        pass: Pass<'_, F>,
+        dy: Rows<'_, F>,
+        dtheta: &mut [F],
+        ctx: &mut Ctx<'_, F>,
+    ) {
+        let rows = pass.y.len();
+        let [tapes, outputs, gradients, _] = self.split(pass.tape, rows);
+        for (index, node) in self.nodes.iter().enumerate() {
+            let is_last = index + 1 == self.nodes.len();
+            let sources = self.sources(node, pass.inputs, outputs, rows);
+            let (y, dy) = if is_last {
+                (pass.y, dy)
+            } else {
+                (node.output(outputs, rows), node.output(gradients, rows))
+            };
+            let inputs = &sources[..node.inputs.len()];
+            let pass = Pass { inputs, y, tape: &mut tapes[node.tape_range(rows)] };
+            let range = node.theta.clone();
+            node.layer.accumulate(&theta[range.clone()], pass, dy, &mut dtheta[range], ctx);
+        }
+    }
+}
+
+impl<F: Float> Graph<F> {
+    /// Where `node` writes the gradient of each of its inputs: the gradient of the source if it is its last reader,
+    /// else the node's room for terms; nowhere for an input of the graph that nobody asked for.
+    fn targets<'a>(
+        &self,
+        node: &Wired<F>,
+        below: &'a mut [F],
+        terms: &'a mut [F],
+        dx: &'a mut [Option<RowsMut<'_, F>>],
+        rows: usize,
+    ) -> [Option<RowsMut<'a, F>>; MAX_INPUTS] {
+        let mut targets = [const { None }; MAX_INPUTS];
+        let mut terms = terms;
+        for (slot, edge) in node.inputs.iter().enumerate().filter(|(_, edge)| !edge.writes) {
+            let (own, rest) = terms.split_at_mut(edge.width * rows);
+            terms = rest;
+            let asked = !matches!(edge.source, Source::Input(index) if dx[index].is_none());
+            targets[slot] = asked.then(|| RowsMut::new(own, edge.width));
+        }
+        let (mut below, mut passed) = (below, 0);
+        for &slot in &node.written {
+            let Source::Node(source) = node.inputs[slot].source else { continue };
+            let range = self.nodes[source].output_range(rows);
+            let (own, rest) = below.split_at_mut(range.end - passed);
+            targets[slot] = Some(RowsMut::new(&mut own[range.start - passed..], node.inputs[slot].width));
+            (below, passed) = (rest, range.end);
+        }
+        for (index, dx) in dx.iter_mut().enumerate() {
+            let writes = |edge: &Edge| edge.writes && edge.source == Source::Input(index);
+            if let Some(slot) = node.inputs.iter().position(writes) {
+                targets[slot] = dx.as_mut().map(RowsMut::reborrow);
+            }
+        }
+        targets
+    }
+
+    /// Adds the terms that `node` computed to the gradients of their sources.
+    fn add_terms(
+        &self,
+        node: &Wired<F>,
+        below: &mut [F],
+        terms: &[F],
+        dx: &mut [Option<RowsMut<'_, F>>],
+        rows: usize,
+    ) {
+        let mut terms = terms;
+        for edge in node.inputs.iter().filter(|edge| !edge.writes) {
+            let (own, rest) = terms.split_at(edge.width * rows);
+            terms = rest;
+            let sum = match edge.source {
+                Source::Node(source) => &mut below[self.nodes[source].output_range(rows)],
+                Source::Input(index) => match &mut dx[index] {
+                    Some(dx) => dx.data(),
+                    None => continue,
+                },
+            };
+            sum.iter_mut().zip(own).for_each(|(sum, &term)| *sum += term);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::activation::{Gelu, Tanh};
+    use crate::layers::{Add, Concat, Dense, Multiply, check};
+
+    fn vector(len: usize) -> Shape {
+        Shape::vector(len).unwrap()
+    }
+
+    fn node(name: &str, layer: impl Layer<f64> + 'static, inputs: &[Source]) -> Node<f64> {
+        Node { name: name.into(), layer: Box::new(layer), inputs: inputs.to_vec() }
+    }
+
+    fn tanh(inputs: usize, units: usize) -> Dense<f64> {
+        Dense::new(&vector(inputs), units, Box::new(Tanh)).unwrap()
+    }
+
+    use Source::{Input, Node as Of};
+
+    #[test]
+    fn sums_the_gradients_of_a_fan_out() {
+        let pair = [vector(3), vector(3)];
+        let nodes = vec![
+            node("stem", tanh(2, 3), &[Input(0)]),
+            node("left", tanh(3, 3), &[Of(0)]),
+            node("right", Dense::new(&vector(3), 3, Box::new(Gelu::exact())).unwrap(), &[Of(0)]),
+            node("sum", Add::new(&pair).unwrap(), &[Of(1), Of(0)]),
+            node("gate", Multiply::new(&pair).unwrap(), &[Of(3), Of(2)]),
+            node("join", Concat::new(&pair, 0).unwrap(), &[Of(4), Of(0)]),
+            node("out", tanh(6, 2), &[Of(5)]),
+        ];
+        let graph = Graph::new(vec![vector(2)], nodes).unwrap();
+        for rows in [1, 2, 7] {
+            check::gradients(&graph, rows);
+        }
+    }
+
+    #[test]
+    fn reads_several_inputs_more_than_once_and_one_source_twice() {
+        let nodes = vec![
+            node("square", Multiply::new(&[vector(2), vector(2)]).unwrap(), &[Input(1), Input(1)]),
+            node("mixed", Concat::new(&[vector(3), vector(2)], 0).unwrap(), &[Input(0), Of(0)]),
+            node("hidden", tanh(5, 2), &[Of(1)]),
+            node("sum", Add::new(&[vector(2), vector(2), vector(2)]).unwrap(), &[Of(2), Input(1), Of(2)]),
+        ];
+        check::gradients(&Graph::new(vec![vector(3), vector(2)], nodes).unwrap(), 5);
+    }
+
+    #[test]
+    fn equals_the_chain_of_the_same_layers() {
+        let layers = || (tanh(3, 4), tanh(4, 2));
+        let (a, b) = layers();
+        let graph =
+            Graph::new(vec![vector(3)], vec![node("a", a, &[Input(0)]), node("b", b, &[Of(0)])]).unwrap();
+        let (a, b) = layers();
+        let chain =
+            crate::layers::Chain::new(vec![("a".into(), Box::new(a) as _), ("b".into(), Box::new(b) as _)]);
+        let theta: Vec<f64> = (0..26).map(|i| f64::from(i) / 13.0 - 1.0).collect();
+        let x = [0.5, -1.0, 2.0];
+        assert_eq!(check::forward(&graph, &theta, &[&x]), check::forward(&chain.unwrap(), &theta, &[&x]));
+    }
+
+    #[test]
+    fn refuses_wiring_that_cannot_run() {
+        let graph = |nodes| Graph::new(vec![vector(2)], nodes).unwrap_err();
+        assert!(matches!(graph(vec![node("a", tanh(2, 2), &[Of(0)])]), Error::Order { .. }));
+        assert!(matches!(graph(vec![node("a", tanh(2, 2), &[Input(1)])]), Error::Order { .. }));
+        assert!(matches!(graph(vec![node("a", tanh(3, 2), &[Input(0)])]), Error::ShapeMismatch { .. }));
+        let unused = vec![node("a", tanh(2, 2), &[Input(0)]), node("b", tanh(2, 2), &[Input(0)])];
+        assert_eq!(graph(unused), Error::Unused { layer: "a".into() });
+        let twice = vec![node("a", tanh(2, 2), &[Input(0)]), node("a", tanh(2, 2), &[Of(0)])];
+        assert_eq!(graph(twice), Error::DuplicateName { name: "a".into() });
+    }
+}

@@ -1,0 +1,33 @@
+//! Layers, activations and losses with hand-derived gradients: numbers in, numbers out.
+//!
+//! This crate knows mathematics only: no files, clocks, threads, formats or printing. A network is a [`Layer`], its
+//! parameters are one flat vector, and every buffer is lent by the caller.
+//!
+//! Start reading at [`Layer`], then `layers/dense.rs`, which is the notebook's derivation in matrix form.
+
+pub mod activation;
+mod error;
+pub mod executor;
+mod float;
+mod initializer;
+mod layer;
+pub mod layers;
+pub mod loss;
+pub mod matmul;
+mod objective;
+mod parameter;
+pub mod random;
+mod rows;
+mod shape;
+
+pub use activation::{Activation, Elementwise};
+pub use error::Error;
+pub use executor::{Executor, Inline};
+pub use float::Float;
+pub use initializer::Initializer;
+pub use layer::{Ctx, Layer, MAX_INPUTS, Pass, TapeLen};
+pub use loss::{Loss, Pointwise, TargetKind, Targets};
+pub use objective::{Objective, Total, Workspace};
+pub use parameter::{Fans, Parameter, Role, initialize, parameter_count};
+pub use rows::{Rows, RowsMut};
+pub use shape::Shape;

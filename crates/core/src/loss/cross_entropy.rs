@@ -1,0 +1,137 @@
+//! Cross-entropy of class indices against scores: log-softmax and negative log-likelihood in one.
+
+use crate::loss::{Loss, TargetKind, Targets};
+use crate::{Float, Rows, RowsMut};
+
+/// `-log softmax(y)_t` for scores (logits) `y` of the classes and the index `t` of the right one, summed over samples
+/// and positions. Groups of `classes` consecutive scores (the last axis) are one term each.
+///
+/// # Derivation
+/// With `m = max_j y_j` and `s = Σ_j exp(y_j - m)` the term is, without ever forming a small probability,
+/// ```text
+/// l = -log(exp(y_t - m) / s) = log s + m - y_t
+///
+/// dl/dy_i = exp(y_i - m)/s - [i = t] = p_i - [i = t],     p = softmax(y)
+/// ```
+/// `s` is at least 1, so nothing overflows for any finite scores. The two-step formula, softmax and then `-log p_t`,
+/// gives the same number while `p_t` is representable, and infinity after.
+#[derive(Clone, Copy, Debug)]
+pub struct CrossEntropy {
+    classes: usize,
+}
+
+impl CrossEntropy {
+    /// The cross-entropy over groups of `classes` scores, at least 1.
+    pub fn new(classes: usize) -> Self {
+        assert!(classes > 0, "a cross-entropy over nothing");
+        Self { classes }
+    }
+}
+
+/// `m` and `log s` of one group of scores.
+fn log_sum_exp<F: Float>(scores: &[F]) -> (F, F) {
+    let max = scores.iter().copied().fold(F::neg_infinity(), F::max);
+    let sum: F = scores.iter().map(|&score| (score - max).exp()).sum();
+    (max, sum.ln())
+}
+
+impl<F: Float> Loss<F> for CrossEntropy {
+    fn target_kind(&self) -> TargetKind {
+        TargetKind::Classes(self.classes)
+    }
+
+    fn terms(&self, y: Rows<'_, F>) -> f64 {
+        (y.data().len() / self.classes) as f64
+    }
+
+    fn value(&self, y: Rows<'_, F>, targets: Targets<'_, F>) -> f64 {
+        let groups = y.data().chunks_exact(self.classes);
+        groups
+            .zip(targets.classes())
+            .map(|(scores, &target)| {
+                let (max, log_sum) = log_sum_exp(scores);
+                // Difference first: `max + log_sum` would lose the small log beside a huge score.
+                (log_sum + (max - scores[target as usize])).as_f64()
+            })
+            .sum()
+    }
+
+    fn gradient(&self, y: Rows<'_, F>, targets: Targets<'_, F>, scale: F, mut dy: RowsMut<'_, F>) -> f64 {
+        let mut total = 0.0;
+        let groups = y.data().chunks_exact(self.classes).zip(dy.data().chunks_exact_mut(self.classes));
+        for ((scores, dy), &target) in groups.zip(targets.classes()) {
+            let target = target as usize;
+            let max = scores.iter().copied().fold(F::neg_infinity(), F::max);
+            let mut sum = F::zero();
+            for (dy, &score) in dy.iter_mut().zip(scores) {
+                *dy = (score - max).exp();
+                sum += *dy;
+            }
+            total += (sum.ln() + (max - scores[target])).as_f64();
+            let factor = scale / sum;
+            for dy in &mut *dy {
+                *dy *= factor;
+            }
+            dy[target] -= scale;
+        }
+        total
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::activation::{Activation, Softmax};
+
+    const SCORES: [f64; 6] = [1.0, -2.0, 0.5, 20.0, 3.0, -20.0];
+    const CLASSES: [u32; 2] = [2, 1];
+
+    fn loss(scores: &[f64]) -> f64 {
+        CrossEntropy::new(3).value(Rows::new(scores, 3), Targets::Classes(&CLASSES))
+    }
+
+    #[test]
+    fn equals_softmax_then_minus_log() {
+        let mut p = SCORES;
+        Softmax::new(3).forward(3, &mut p);
+        let composed = -p[2].ln() - p[4].ln();
+        assert!((loss(&SCORES) - composed).abs() < 1e-13 * composed);
+    }
+
+    #[test]
+    fn gradient_is_the_slope_and_returns_the_value() {
+        let mut dy = [f64::NAN; 6];
+        let y = Rows::new(&SCORES, 3);
+        let value =
+            CrossEntropy::new(3).gradient(y, Targets::Classes(&CLASSES), 0.5, RowsMut::new(&mut dy, 3));
+        assert_eq!(value, loss(&SCORES));
+        for i in 0..6 {
+            let h = 1e-5;
+            let moved = |step: f64| {
+                let mut scores = SCORES;
+                scores[i] += step;
+                loss(&scores)
+            };
+            let slope = 0.5 * (moved(h) - moved(-h)) / (2.0 * h);
+            assert!((dy[i] - slope).abs() < 1e-9, "{i}: {} against {slope}", dy[i]);
+        }
+    }
+
+    #[test]
+    fn huge_scores_give_numbers() {
+        for (scores, expected) in [([1e4f32, -1e4, 0.0], 2e4), ([-1e4, 1e4, 0.0], 0.0)] {
+            let mut dy = [f32::NAN; 3];
+            let (y, classes) = (Rows::new(&scores, 3), Targets::Classes(&[1]));
+            let value = CrossEntropy::new(3).gradient(y, classes, 1.0, RowsMut::new(&mut dy, 3));
+            assert_eq!(value, expected);
+            assert!(dy.iter().all(|dy| dy.is_finite()));
+        }
+    }
+
+    #[test]
+    fn every_position_is_a_term() {
+        let y = Rows::new(&SCORES, 6);
+        assert_eq!(Loss::<f64>::terms(&CrossEntropy::new(3), y), 2.0);
+        assert_eq!(CrossEntropy::new(3).value(y, Targets::Classes(&CLASSES)), loss(&SCORES));
+    }
+}

@@ -1,0 +1,121 @@
+//! Losses: how far outputs are from targets, as a sum and its number of terms.
+//!
+//! A loss never divides by the batch: it gives a sum, and whoever knows the batch divides once by the number of terms.
+//! So losses and gradients of parts of a data set add up to those of the whole.
+
+use std::fmt;
+
+use crate::{Float, Rows, RowsMut};
+
+/// What the outputs of a batch should have been.
+#[derive(Clone, Copy, Debug)]
+pub enum Targets<'a, F> {
+    /// A number for every output, `[rows, width of the output]`.
+    Values(Rows<'a, F>),
+    /// A class index for every group of scores: one a sample, or one a position of a sample.
+    Classes(&'a [u32]),
+}
+
+impl<'a, F> Targets<'a, F> {
+    /// The numbers.
+    ///
+    /// # Panics
+    /// If these are classes: trainers compare [`Loss::target_kind`] with their data before the first step.
+    pub fn values(self) -> Rows<'a, F> {
+        match self {
+            Self::Values(values) => values,
+            Self::Classes(_) => panic!("this loss compares numbers, not classes"),
+        }
+    }
+
+    /// The class indices.
+    ///
+    /// # Panics
+    /// If these are numbers.
+    pub fn classes(self) -> &'a [u32] {
+        match self {
+            Self::Classes(classes) => classes,
+            Self::Values(_) => panic!("this loss compares classes, not numbers"),
+        }
+    }
+}
+
+/// Which [`Targets`] a loss takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetKind {
+    /// [`Targets::Values`].
+    Values,
+    /// [`Targets::Classes`] below this number.
+    Classes(usize),
+}
+
+/// A distance between outputs `y` and targets, summed over its terms.
+///
+/// Implement [`Pointwise`] instead if every term compares one output with one target: it is two scalar functions, and
+/// this trait comes for free.
+pub trait Loss<F: Float>: fmt::Debug + Send + Sync {
+    /// What it compares outputs with.
+    fn target_kind(&self) -> TargetKind;
+
+    /// The number of terms that the sum over outputs `y` has.
+    fn terms(&self, y: Rows<'_, F>) -> f64;
+
+    /// The sum of the terms.
+    fn value(&self, y: Rows<'_, F>, targets: Targets<'_, F>) -> f64;
+
+    /// Writes `dy = scale * d(sum)/dy` and returns the sum.
+    fn gradient(&self, y: Rows<'_, F>, targets: Targets<'_, F>, scale: F, dy: RowsMut<'_, F>) -> f64;
+}
+
+/// One term of a loss that compares number with number.
+pub trait Pointwise: fmt::Debug + Send + Sync {
+    /// The term for output `y` and target `t`.
+    fn value<F: Float>(&self, y: F, t: F) -> F;
+
+    /// Its derivative by `y`. At a kink, a value between the one-sided derivatives.
+    fn derivative<F: Float>(&self, y: F, t: F) -> F;
+}
+
+impl<F: Float, P: Pointwise> Loss<F> for P {
+    fn target_kind(&self) -> TargetKind {
+        TargetKind::Values
+    }
+
+    fn terms(&self, y: Rows<'_, F>) -> f64 {
+        y.data().len() as f64
+    }
+
+    fn value(&self, y: Rows<'_, F>, targets: Targets<'_, F>) -> f64 {
+        let targets = targets.values();
+        y.data().iter().zip(targets.data()).map(|(&y, &t)| Pointwise::value(self, y, t).as_f64()).sum()
+    }
+
+    fn gradient(&self, y: Rows<'_, F>, targets: Targets<'_, F>, scale: F, mut dy: RowsMut<'_, F>) -> f64 {
+        let targets = targets.values();
+        let mut sum = 0.0;
+        for ((dy, &y), &t) in dy.data().iter_mut().zip(y.data()).zip(targets.data()) {
+            *dy = scale * self.derivative(y, t);
+            sum += Pointwise::value(self, y, t).as_f64();
+        }
+        sum
+    }
+}
+
+mod binary_cross_entropy;
+mod cross_entropy;
+mod hinge;
+mod huber;
+mod kl_divergence;
+mod mae;
+mod mse;
+
+pub use binary_cross_entropy::{BinaryCrossEntropy, BinaryCrossEntropyWithLogits};
+pub use cross_entropy::CrossEntropy;
+pub use hinge::Hinge;
+pub use huber::Huber;
+pub use kl_divergence::KlDivergence;
+pub use mae::Mae;
+pub use mse::Mse;
+
+#[cfg(test)]
+pub(crate) mod check;

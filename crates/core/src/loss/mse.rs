@@ -1,0 +1,40 @@
+//! Squared error, the notebook's loss.
+
+use crate::{Float, Pointwise};
+
+/// `(y - t)²`, meaned over samples and outputs: `L = 1/(N K) Σ (y - t)²`. No factor 1/2.
+///
+/// # Derivation
+/// `d/dy (y - t)² = 2 (y - t)`: the notebook's `-2 (y_true - y_pred)`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mse;
+
+impl Pointwise for Mse {
+    #[inline]
+    fn value<F: Float>(&self, y: F, t: F) -> F {
+        let error = y - t;
+        error * error
+    }
+
+    #[inline]
+    fn derivative<F: Float>(&self, y: F, t: F) -> F {
+        (y - t) + (y - t)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::loss::check;
+
+    #[test]
+    fn is_the_squared_distance() {
+        assert_eq!(Pointwise::value(&Mse, 3.0, 1.0), 4.0);
+        assert_eq!(Pointwise::derivative(&Mse, 3.0, 1.0), 4.0);
+    }
+
+    #[test]
+    fn derivative_is_the_slope() {
+        check::derivative(&Mse, &[-2.0, -0.4, 0.3, 1.7], &[-1.0, 0.0, 0.5, 2.0]);
+    }
+}

@@ -1,0 +1,5 @@
+//! placeholder
+pub mod conform;
+pub mod diagnostic;
+pub mod document;
+pub mod suggest;

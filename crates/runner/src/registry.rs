@@ -1,0 +1,422 @@
+//! The types that an experiment file may name, and how each is built.
+//!
+//! A registry is a value that is handed on, not a global: [`Registry::standard`] has the built-in types, and a program of
+//! a user's adds its own. A type is registered by its *spec*, a plain struct that serde reads and schemars describes;
+//! the file format is a promise of this crate, so the layers in core know nothing of it.
+
+use std::fmt;
+
+use chainrule_core::activation::Linear;
+use chainrule_core::{Activation, Error, Float, Layer, Loss, Shape};
+use chainrule_trainer::Optimizer;
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+
+use crate::document::{self, Node};
+use crate::{data, spec};
+
+/// The keys of one type of the experiment file: a struct with `deny_unknown_fields`, whose fields' documentation,
+/// defaults and ranges appear in the schema.
+pub trait Spec: DeserializeOwned + JsonSchema + 'static {
+    /// The name in `type = "..."`.
+    const TYPE: &'static str;
+}
+
+/// A layer as the file describes it.
+pub trait LayerSpec: Spec {
+    /// Builds the layer for inputs of the shapes in `context`. A layer that fuses an activation into its own loop takes
+    /// it by [`LayerContext::activation`]; otherwise it is applied to its output.
+    ///
+    /// # Errors
+    /// Whatever is wrong with these keys for these inputs.
+    fn build<F: Float>(&self, context: &mut LayerContext<'_, F>) -> Result<Box<dyn Layer<F>>, BuildError>;
+}
+
+/// An activation as the file describes it.
+pub trait ActivationSpec: Spec {
+    /// Builds the activation of outputs of the given shape.
+    fn build<F: Float>(&self, output: &Shape) -> Box<dyn Activation<F>>;
+}
+
+/// A loss as the file describes it.
+pub trait LossSpec: Spec {
+    /// What the loss expects outputs to be.
+    const OUTPUTS: Outputs = Outputs::Values;
+
+    /// What the outputs of this network are, if the keys of the loss decide it.
+    fn outputs(&self) -> Outputs {
+        Self::OUTPUTS
+    }
+
+    /// Builds the loss of outputs of the given shape.
+    fn build<F: Float>(&self, output: &Shape) -> Box<dyn Loss<F>>;
+
+    /// The same loss of the argument of a final `activation`, where the two are better computed as one.
+    fn build_fused<F: Float>(&self, _activation: &str, _output: &Shape) -> Option<Box<dyn Loss<F>>> {
+        None
+    }
+}
+
+/// What a loss takes the outputs of a network for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outputs {
+    /// The predictions themselves.
+    Values,
+    /// Scores of classes; softmax makes them probabilities.
+    ClassLogits,
+    /// Scores of yes against no; sigmoid makes them probabilities.
+    BinaryLogits,
+}
+
+/// An optimiser as the file describes it.
+pub trait OptimizerSpec: Spec {
+    /// Builds the optimiser.
+    ///
+    /// # Errors
+    /// If the keys contradict each other.
+    fn build<F: Float>(&self) -> Result<Box<dyn Optimizer<F>>, BuildError>;
+}
+
+/// Why a type cannot be built from its keys.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The shapes do not fit.
+    #[error(transparent)]
+    Shape(#[from] Error),
+    /// A key has a value that the others do not allow.
+    #[error("{message}")]
+    Key {
+        /// Which key.
+        key: &'static str,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The schema let a tree pass that the struct does not read: a bug of the type's schema.
+    #[error("{0}")]
+    Read(#[from] document::ReadValueError),
+}
+
+/// How an activation is built, once the shape of the output is known.
+type ActivationBuilder<'a, F> = dyn Fn(&Shape) -> Result<Box<dyn Activation<F>>, BuildError> + 'a;
+
+/// What a layer is built from beside its own keys.
+pub struct LayerContext<'a, F> {
+    inputs: &'a [Shape],
+    activation: Option<&'a ActivationBuilder<'a, F>>,
+}
+
+impl<F> fmt::Debug for LayerContext<'_, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LayerContext").field("inputs", &self.inputs).finish_non_exhaustive()
+    }
+}
+
+impl<'a, F: Float> LayerContext<'a, F> {
+    /// A context of inputs of the given shapes and, where the layer has one, its activation.
+    pub(crate) fn new(inputs: &'a [Shape], activation: Option<&'a ActivationBuilder<'a, F>>) -> Self {
+        Self { inputs, activation }
+    }
+
+    /// The shapes of one sample of each input.
+    pub fn inputs(&self) -> &'a [Shape] {
+        self.inputs
+    }
+
+    /// The only input.
+    ///
+    /// # Errors
+    /// [`Error::InputCount`] if there are several.
+    pub fn input(&self, layer: &'static str) -> Result<&'a Shape, BuildError> {
+        match self.inputs {
+            [input] => Ok(input),
+            _ => Err(Error::InputCount { layer, expected: "one input", found: self.inputs.len() }.into()),
+        }
+    }
+
+    /// Takes the activation for an output of the given shape, to fuse it; the identity if the layer has none.
+    ///
+    /// # Errors
+    /// As the activation's.
+    pub fn activation(&mut self, output: &Shape) -> Result<Box<dyn Activation<F>>, BuildError> {
+        Ok(self.remaining(output)?.unwrap_or_else(|| Box::new(Linear)))
+    }
+
+    /// The activation that the layer has not taken.
+    pub(crate) fn remaining(&mut self, output: &Shape) -> Result<Option<Box<dyn Activation<F>>>, BuildError> {
+        self.activation.take().map(|build| build(output)).transpose()
+    }
+}
+
+/// A registered type: its name, the schema of its keys, and how it is built in either precision.
+#[derive(Clone, Debug)]
+pub struct Entry<B> {
+    /// The name in `type = "..."`.
+    pub name: &'static str,
+    /// The JSON Schema of its keys.
+    pub schema: Json,
+    pub(crate) build: B,
+}
+
+/// The builders of a layer.
+#[derive(Clone, Copy, Debug)]
+pub struct BuildLayer {
+    f32: fn(&Node, &mut LayerContext<'_, f32>) -> Result<Box<dyn Layer<f32>>, BuildError>,
+    f64: fn(&Node, &mut LayerContext<'_, f64>) -> Result<Box<dyn Layer<f64>>, BuildError>,
+}
+
+/// The builders of an activation.
+#[derive(Clone, Copy, Debug)]
+pub struct BuildActivation {
+    f32: fn(&Node, &Shape) -> Result<Box<dyn Activation<f32>>, BuildError>,
+    f64: fn(&Node, &Shape) -> Result<Box<dyn Activation<f64>>, BuildError>,
+}
+
+/// The builders of a loss.
+#[derive(Clone, Copy, Debug)]
+pub struct BuildLoss {
+    f32: fn(&Node, Option<&str>, &Shape) -> Result<Option<Box<dyn Loss<f32>>>, BuildError>,
+    f64: fn(&Node, Option<&str>, &Shape) -> Result<Option<Box<dyn Loss<f64>>>, BuildError>,
+    pub(crate) outputs: fn(&Node) -> Result<Outputs, BuildError>,
+}
+
+/// The builders of an optimiser.
+#[derive(Clone, Copy, Debug)]
+pub struct BuildOptimizer {
+    f32: fn(&Node) -> Result<Box<dyn Optimizer<f32>>, BuildError>,
+    f64: fn(&Node) -> Result<Box<dyn Optimizer<f64>>, BuildError>,
+}
+
+/// The reader of a kind of data.
+pub(crate) type ReadData = fn(&Node, &data::Context<'_>) -> Result<data::Raw, data::DataError>;
+
+/// The number type of an experiment: picks the builders of its precision. Sealed by [`Float`].
+pub trait Number: Float {
+    /// Builds a registered layer.
+    ///
+    /// # Errors
+    /// As [`LayerSpec::build`].
+    fn layer(
+        entry: &Entry<BuildLayer>,
+        node: &Node,
+        context: &mut LayerContext<'_, Self>,
+    ) -> Result<Box<dyn Layer<Self>>, BuildError>;
+
+    /// Builds a registered activation.
+    ///
+    /// # Errors
+    /// [`BuildError::Read`] if the node was not checked against the schema.
+    fn activation(
+        entry: &Entry<BuildActivation>,
+        node: &Node,
+        output: &Shape,
+    ) -> Result<Box<dyn Activation<Self>>, BuildError>;
+
+    /// Builds a registered loss; fused with a final activation, if one is given and the loss can.
+    ///
+    /// # Errors
+    /// [`BuildError::Read`] if the node was not checked against the schema.
+    fn loss(
+        entry: &Entry<BuildLoss>,
+        node: &Node,
+        fused: Option<&str>,
+        output: &Shape,
+    ) -> Result<Option<Box<dyn Loss<Self>>>, BuildError>;
+
+    /// Builds a registered optimiser.
+    ///
+    /// # Errors
+    /// As [`OptimizerSpec::build`].
+    fn optimizer(entry: &Entry<BuildOptimizer>, node: &Node) -> Result<Box<dyn Optimizer<Self>>, BuildError>;
+}
+
+macro_rules! impl_number {
+    ($type:ident) => {
+        impl Number for $type {
+            fn layer(
+                entry: &Entry<BuildLayer>,
+                node: &Node,
+                context: &mut LayerContext<'_, Self>,
+            ) -> Result<Box<dyn Layer<Self>>, BuildError> {
+                (entry.build.$type)(node, context)
+            }
+
+            fn activation(
+                entry: &Entry<BuildActivation>,
+                node: &Node,
+                output: &Shape,
+            ) -> Result<Box<dyn Activation<Self>>, BuildError> {
+                (entry.build.$type)(node, output)
+            }
+
+            fn loss(
+                entry: &Entry<BuildLoss>,
+                node: &Node,
+                fused: Option<&str>,
+                output: &Shape,
+            ) -> Result<Option<Box<dyn Loss<Self>>>, BuildError> {
+                (entry.build.$type)(node, fused, output)
+            }
+
+            fn optimizer(
+                entry: &Entry<BuildOptimizer>,
+                node: &Node,
+            ) -> Result<Box<dyn Optimizer<Self>>, BuildError> {
+                (entry.build.$type)(node)
+            }
+        }
+    };
+}
+
+impl_number!(f32);
+impl_number!(f64);
+
+fn build_layer<S: LayerSpec, F: Float>(
+    node: &Node,
+    context: &mut LayerContext<'_, F>,
+) -> Result<Box<dyn Layer<F>>, BuildError> {
+    document::deserialize::<S>(node)?.build(context)
+}
+
+fn build_activation<S: ActivationSpec, F: Float>(
+    node: &Node,
+    output: &Shape,
+) -> Result<Box<dyn Activation<F>>, BuildError> {
+    Ok(document::deserialize::<S>(node)?.build(output))
+}
+
+fn build_loss<S: LossSpec, F: Float>(
+    node: &Node,
+    fused: Option<&str>,
+    output: &Shape,
+) -> Result<Option<Box<dyn Loss<F>>>, BuildError> {
+    let spec = document::deserialize::<S>(node)?;
+    Ok(match fused {
+        Some(activation) => spec.build_fused(activation, output),
+        None => Some(spec.build(output)),
+    })
+}
+
+fn build_optimizer<S: OptimizerSpec, F: Float>(node: &Node) -> Result<Box<dyn Optimizer<F>>, BuildError> {
+    document::deserialize::<S>(node)?.build()
+}
+
+/// All types that experiment files may name, by kind, in the order in which they were registered.
+#[derive(Clone, Debug, Default)]
+pub struct Registry {
+    layers: Vec<Entry<BuildLayer>>,
+    activations: Vec<Entry<BuildActivation>>,
+    losses: Vec<Entry<BuildLoss>>,
+    optimizers: Vec<Entry<BuildOptimizer>>,
+    data: Vec<Entry<ReadData>>,
+}
+
+/// Two types of one kind with one name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the {kind} `{name}` is registered twice")]
+pub struct Taken {
+    /// The kind of type.
+    pub kind: &'static str,
+    /// The name.
+    pub name: &'static str,
+}
+
+/// The JSON Schema of a type, without references, so that schemas can be put together.
+pub(crate) fn schema_of<T: JsonSchema>() -> Json {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.inline_subschemas = true;
+        settings.meta_schema = None;
+    });
+    settings.into_generator().into_root_schema_for::<T>().into()
+}
+
+fn add<S: Spec, B>(kind: &'static str, entries: &mut Vec<Entry<B>>, build: B) -> Result<(), Taken> {
+    if entries.iter().any(|entry| entry.name == S::TYPE) {
+        return Err(Taken { kind, name: S::TYPE });
+    }
+    entries.push(Entry { name: S::TYPE, schema: schema_of::<S>(), build });
+    Ok(())
+}
+
+impl Registry {
+    /// The built-in types.
+    pub fn standard() -> Self {
+        let mut registry = Self::default();
+        spec::register(&mut registry).expect("no built-in name is given twice: a test runs this line");
+        registry
+    }
+
+    /// Adds a layer.
+    ///
+    /// # Errors
+    /// [`Taken`] if there is one of its name.
+    pub fn layer<S: LayerSpec>(&mut self) -> Result<(), Taken> {
+        let build = BuildLayer { f32: build_layer::<S, f32>, f64: build_layer::<S, f64> };
+        add::<S, _>("layer", &mut self.layers, build)
+    }
+
+    /// Adds an activation.
+    ///
+    /// # Errors
+    /// [`Taken`] if there is one of its name.
+    pub fn activation<S: ActivationSpec>(&mut self) -> Result<(), Taken> {
+        let build = BuildActivation { f32: build_activation::<S, f32>, f64: build_activation::<S, f64> };
+        add::<S, _>("activation", &mut self.activations, build)
+    }
+
+    /// Adds a loss.
+    ///
+    /// # Errors
+    /// [`Taken`] if there is one of its name.
+    pub fn loss<S: LossSpec>(&mut self) -> Result<(), Taken> {
+        let outputs = |node: &Node| Ok(document::deserialize::<S>(node)?.outputs());
+        let build = BuildLoss { f32: build_loss::<S, f32>, f64: build_loss::<S, f64>, outputs };
+        add::<S, _>("loss", &mut self.losses, build)
+    }
+
+    /// Adds an optimiser.
+    ///
+    /// # Errors
+    /// [`Taken`] if there is one of its name.
+    pub fn optimizer<S: OptimizerSpec>(&mut self) -> Result<(), Taken> {
+        let build = BuildOptimizer { f32: build_optimizer::<S, f32>, f64: build_optimizer::<S, f64> };
+        add::<S, _>("optimizer", &mut self.optimizers, build)
+    }
+
+    /// Adds a kind of data.
+    pub(crate) fn data<S: Spec>(&mut self, read: ReadData) -> Result<(), Taken> {
+        add::<S, _>("data type", &mut self.data, read)
+    }
+
+    /// The layers.
+    pub fn layers(&self) -> &[Entry<BuildLayer>] {
+        &self.layers
+    }
+
+    /// The activations.
+    pub fn activations(&self) -> &[Entry<BuildActivation>] {
+        &self.activations
+    }
+
+    /// The losses.
+    pub fn losses(&self) -> &[Entry<BuildLoss>] {
+        &self.losses
+    }
+
+    /// The optimisers.
+    pub fn optimizers(&self) -> &[Entry<BuildOptimizer>] {
+        &self.optimizers
+    }
+
+    /// The kinds of data.
+    pub(crate) fn data_types(&self) -> &[Entry<ReadData>] {
+        &self.data
+    }
+}
+
+/// The entry of a name.
+pub(crate) fn find<'a, B>(entries: &'a [Entry<B>], name: &str) -> Option<&'a Entry<B>> {
+    entries.iter().find(|entry| entry.name == name)
+}

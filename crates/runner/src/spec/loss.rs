@@ -1,0 +1,109 @@
+//! The losses of `[loss]`.
+
+use chainrule_core::loss::{
+    BinaryCrossEntropy, BinaryCrossEntropyWithLogits, CrossEntropy, Hinge, Huber, KlDivergence, Mae, Mse,
+};
+use chainrule_core::{Float, Loss, Shape};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::registry::{LossSpec, Outputs, Registry, Spec, Taken};
+
+pub(super) fn register(registry: &mut Registry) -> Result<(), Taken> {
+    registry.loss::<MseSpec>()?;
+    registry.loss::<MaeSpec>()?;
+    registry.loss::<HuberSpec>()?;
+    registry.loss::<BinaryCrossEntropySpec>()?;
+    registry.loss::<CrossEntropySpec>()?;
+    registry.loss::<KlDivergenceSpec>()?;
+    registry.loss::<HingeSpec>()
+}
+
+/// A loss without keys of its own.
+macro_rules! plain {
+    ($spec:ident, $name:literal, $loss:expr, $doc:literal) => {
+        #[doc = $doc]
+        #[derive(Debug, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        struct $spec {}
+
+        impl Spec for $spec {
+            const TYPE: &'static str = $name;
+        }
+
+        impl LossSpec for $spec {
+            fn build<F: Float>(&self, _output: &Shape) -> Box<dyn Loss<F>> {
+                Box::new($loss)
+            }
+        }
+    };
+}
+
+plain!(MseSpec, "mse", Mse, "(y - t)², mean over samples and outputs.");
+plain!(MaeSpec, "mae", Mae, "|y - t|, mean over samples and outputs.");
+plain!(HuberSpec, "huber", Huber, "(y - t)²/2 up to an error of 1, |y - t| - 1/2 beyond.");
+plain!(HingeSpec, "hinge", Hinge, "max(0, 1 - t y) for targets -1 and +1.");
+
+/// -log of the probability of the right answer, for targets between 0 and 1.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct BinaryCrossEntropySpec {
+    /// Whether the network gives logits; otherwise it gives probabilities.
+    #[serde(default)]
+    from_logits: bool,
+}
+
+impl Spec for BinaryCrossEntropySpec {
+    const TYPE: &'static str = "binary_cross_entropy";
+}
+
+impl LossSpec for BinaryCrossEntropySpec {
+    fn outputs(&self) -> Outputs {
+        if self.from_logits { Outputs::BinaryLogits } else { Outputs::Values }
+    }
+
+    fn build<F: Float>(&self, _output: &Shape) -> Box<dyn Loss<F>> {
+        match self.from_logits {
+            true => Box::new(BinaryCrossEntropyWithLogits),
+            false => Box::new(BinaryCrossEntropy),
+        }
+    }
+
+    /// `log(sigmoid(z))` in one does not lose what the sigmoid rounds to 0 or 1.
+    fn build_fused<F: Float>(&self, activation: &str, _output: &Shape) -> Option<Box<dyn Loss<F>>> {
+        let fuses = activation == "sigmoid" && !self.from_logits;
+        fuses.then(|| Box::new(BinaryCrossEntropyWithLogits) as _)
+    }
+}
+
+/// -log softmax of the right class, for logits and class indices or labels.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CrossEntropySpec {}
+
+impl Spec for CrossEntropySpec {
+    const TYPE: &'static str = "cross_entropy";
+}
+
+impl LossSpec for CrossEntropySpec {
+    const OUTPUTS: Outputs = Outputs::ClassLogits;
+
+    fn build<F: Float>(&self, output: &Shape) -> Box<dyn Loss<F>> {
+        Box::new(CrossEntropy::new(output.last()))
+    }
+}
+
+/// Σ t log(t / y) over the classes, for probabilities; mean over samples.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct KlDivergenceSpec {}
+
+impl Spec for KlDivergenceSpec {
+    const TYPE: &'static str = "kl_divergence";
+}
+
+impl LossSpec for KlDivergenceSpec {
+    fn build<F: Float>(&self, output: &Shape) -> Box<dyn Loss<F>> {
+        Box::new(KlDivergence::new(output.last()))
+    }
+}

@@ -1,0 +1,31 @@
+//! The keys of the experiment file, table by table: plain structs that serde reads and schemars describes.
+//!
+//! A file format is a promise, a struct in core is not: so the two are kept apart, and each type here says how it
+//! becomes one of core's or the trainer's. Ranges and defaults stand in attributes, from which the schema, the checks
+//! of a file and the resolved `config.toml` all come.
+
+mod activation;
+mod initializer;
+mod layer;
+mod loss;
+mod optimizer;
+mod tables;
+
+pub use initializer::InitializerSpec;
+pub use tables::{Dtype, PredictTable, RuntimeTable, TopLevel, TrainTable};
+
+use crate::registry::{Registry, Taken};
+
+/// Adds all built-in types to a registry.
+pub(crate) fn register(registry: &mut Registry) -> Result<(), Taken> {
+    layer::register(registry)?;
+    activation::register(registry)?;
+    loss::register(registry)?;
+    optimizer::register(registry)?;
+    crate::data::register(registry)
+}
+
+/// The default of a key that is on unless switched off.
+fn yes() -> bool {
+    true
+}

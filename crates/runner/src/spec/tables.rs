@@ -1,0 +1,123 @@
+//! The tables that have no variants.
+
+use chainrule_trainer::optimizer::DecayOn;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::yes;
+
+/// The keys above all tables.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TopLevel {
+    /// The version of this format.
+    #[serde(default = "first_version")]
+    #[schemars(range(min = 1, max = 1))]
+    pub schema_version: u32,
+    /// The name of the experiment and of its run directory; the file's, if not given.
+    pub name: Option<String>,
+    /// Decides every random number.
+    #[serde(default)]
+    pub seed: u64,
+    /// The numbers that the network computes in.
+    #[serde(default)]
+    pub dtype: Dtype,
+}
+
+fn first_version() -> u32 {
+    1
+}
+
+/// The precision of a network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Dtype {
+    /// Single.
+    #[default]
+    F32,
+    /// Double.
+    F64,
+}
+
+/// `[train]`: how long, how many samples at a time, what is logged.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TrainTable {
+    /// Passes over the training set.
+    #[schemars(range(min = 1))]
+    pub epochs: u64,
+    /// Samples a step.
+    #[serde(default = "usual_batch")]
+    #[schemars(range(min = 1))]
+    pub batch_size: usize,
+    /// Whether each epoch has an order of its own, a function of seed and epoch.
+    #[serde(default = "yes")]
+    pub shuffle: bool,
+    /// Log epoch 1, then every so many epochs, and the last.
+    #[serde(default = "every_epoch")]
+    #[schemars(range(min = 1))]
+    pub log_every: u64,
+    /// Whether a logged epoch has the loss over the whole training set.
+    #[serde(default)]
+    pub evaluate_train: bool,
+}
+
+fn usual_batch() -> usize {
+    32
+}
+
+fn every_epoch() -> u64 {
+    1
+}
+
+/// `[predict]`: samples predicted after training.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PredictTable {
+    /// A row a sample, in raw units.
+    #[schemars(length(min = 1))]
+    pub x: Vec<Vec<f64>>,
+    /// A name a sample.
+    pub names: Option<Vec<String>>,
+}
+
+/// `[runtime]`: what never changes a result.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RuntimeTable {
+    /// Threads; 0 for all cores.
+    #[serde(default)]
+    #[schemars(range(max = 1024))]
+    pub threads: usize,
+}
+
+/// The keys that every optimiser takes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OptimizerCommon {
+    /// The length of a step.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub(crate) learning_rate: f64,
+    /// The parameters that weight decay shrinks.
+    #[serde(default)]
+    pub(crate) weight_decay_on: WeightDecayOn,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum WeightDecayOn {
+    /// Every parameter.
+    #[default]
+    All,
+    /// No biases.
+    Weights,
+}
+
+impl From<WeightDecayOn> for DecayOn {
+    fn from(on: WeightDecayOn) -> Self {
+        match on {
+            WeightDecayOn::All => Self::All,
+            WeightDecayOn::Weights => Self::Weights,
+        }
+    }
+}

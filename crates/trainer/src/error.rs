@@ -1,0 +1,78 @@
+//! What can go wrong between a network and a trained one.
+
+use chainrule_core as core;
+
+/// Why training or evaluation cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The network or its memory cannot be had.
+    #[error(transparent)]
+    Core(#[from] core::Error),
+    /// A data set without samples.
+    #[error("the data set has no samples")]
+    NoSamples,
+    /// Inputs and targets do not make whole samples of the same number.
+    #[error("{inputs} input rows and {targets} target rows; every sample needs one of each")]
+    Ragged {
+        /// Whole input rows.
+        inputs: usize,
+        /// Whole target rows.
+        targets: usize,
+    },
+    /// The data do not have the shape that the network and its loss take.
+    #[error("the network takes {expected} {what} a sample, but the data have {found}")]
+    DataShape {
+        /// Inputs, targets.
+        what: &'static str,
+        /// What the objective takes.
+        expected: usize,
+        /// What the data set holds.
+        found: usize,
+    },
+    /// The loss compares numbers and the data hold classes, or the other way round.
+    #[error("the loss compares outputs with {expected}, but the targets are {found}")]
+    TargetKind {
+        /// What the loss takes.
+        expected: &'static str,
+        /// What the data set holds.
+        found: &'static str,
+    },
+    /// A class index that no output stands for.
+    #[error("sample {sample} is of class {class}, but the network has scores for {classes}: 0 to {}", classes - 1)]
+    ClassRange {
+        /// The zero-based index of the sample.
+        sample: usize,
+        /// Its class.
+        class: u32,
+        /// The number of classes.
+        classes: usize,
+    },
+    /// The loss is no longer a number.
+    #[error("diverged: the loss became {loss} in epoch {epoch}, step {step}")]
+    Diverged {
+        /// NaN or an infinity.
+        loss: f64,
+        /// The epoch, counted from 1.
+        epoch: u64,
+        /// The step over all epochs, counted from 1.
+        step: u64,
+    },
+    /// Training for no epochs.
+    #[error("training needs at least one epoch")]
+    NoEpochs,
+    /// An observer failed; a log file that cannot be written.
+    #[error("{0}")]
+    Observer(Box<dyn std::error::Error + Send + Sync>),
+    /// An optimiser with settings that contradict each other.
+    #[error("{0}")]
+    Optimizer(&'static str),
+    /// The threads cannot be started.
+    #[error("cannot start {count} threads: {source}")]
+    Threads {
+        /// How many were asked for.
+        count: usize,
+        /// What the system says.
+        source: rayon::ThreadPoolBuildError,
+    },
+}

@@ -1,0 +1,27 @@
+//! Numbers over time: data sets, the order of samples, optimisers, epochs and evaluation.
+//!
+//! This crate sees a network only as an [`Objective`](chainrule_core::Objective), a function of one flat vector, and knows
+//! no layer type, no file format, no command line and no terminal. Results are the same bits for any number of
+//! threads.
+//!
+//! Start reading at [`Trainer`].
+
+mod dataset;
+mod error;
+mod evaluate;
+mod observer;
+pub mod optimizer;
+mod order;
+mod scaler;
+mod threads;
+mod trainer;
+
+pub use dataset::{Dataset, TargetData};
+pub use error::Error;
+pub use evaluate::Evaluator;
+pub use observer::{Observer, Progress, Record, Silent};
+pub use optimizer::{Optimizer, Sgd};
+pub use order::Order;
+pub use scaler::{Scale, Scaler};
+pub use threads::Threads;
+pub use trainer::{Outcome, Settings, Trainer};

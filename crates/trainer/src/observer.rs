@@ -1,0 +1,59 @@
+//! What a run tells whoever watches it.
+
+use std::error::Error;
+
+/// Where a run is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    /// The epoch, counted from 1.
+    pub epoch: u64,
+    /// Samples trained since the start, over all epochs.
+    pub samples: u64,
+    /// The loss of the last batch.
+    pub loss: f64,
+}
+
+/// What is known of a logged epoch: a line of `metrics.jsonl`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// The epoch, counted from 1.
+    pub epoch: u64,
+    /// Steps since the start, over all epochs.
+    pub step: u64,
+    /// The mean loss over the epoch's batches, each as it was before its step.
+    pub running_loss: f64,
+    /// The loss over the whole training set after the epoch, if asked for.
+    pub train_loss: Option<f64>,
+    /// The loss over the validation set after the epoch, if there is one.
+    pub validation_loss: Option<f64>,
+    /// The learning rate of the epoch's last step.
+    pub learning_rate: f64,
+    /// Seconds spent training since the last record, without evaluation and logging.
+    pub train_seconds: f64,
+    /// Epochs since the last record.
+    pub epochs_since: u64,
+}
+
+/// Watches a run. It cannot change a result.
+pub trait Observer {
+    /// Called now and then, about every millisecond of work or more rarely.
+    fn progressed(&mut self, progress: Progress);
+
+    /// Called after every logged epoch.
+    ///
+    /// # Errors
+    /// Any error ends the run.
+    fn logged(&mut self, record: &Record) -> Result<(), Box<dyn Error + Send + Sync>>;
+}
+
+/// Watches nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn progressed(&mut self, _progress: Progress) {}
+
+    fn logged(&mut self, _record: &Record) -> Result<(), Box<dyn Error + Send + Sync>> {
+        Ok(())
+    }
+}

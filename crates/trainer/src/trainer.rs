@@ -1,0 +1,226 @@
+//! The loop: order, gradient, step; and what is measured on the way.
+
+use std::time::{Duration, Instant};
+
+use chainrule_core::{Ctx, Executor, Float, Objective, Total, Workspace};
+
+use crate::dataset::Gathered;
+use crate::optimizer::{DecayOn, Group, Step, groups};
+use crate::{Dataset, Error, Evaluator, Observer, Optimizer, Order, Progress, Record, Threads};
+
+/// Multiply-adds between two calls of [`Observer::progressed`]: about a millisecond.
+const PROGRESS_WORK: usize = 1 << 23;
+
+/// How a network is trained.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Passes over the training set, at least 1.
+    pub epochs: u64,
+    /// Samples a step, at least 1; the last batch of an epoch may be smaller.
+    pub batch_size: usize,
+    /// The order of the samples.
+    pub order: Order,
+    /// The learning rate.
+    pub learning_rate: f64,
+    /// What weight decay applies to.
+    pub decay_on: DecayOn,
+    /// A record is made of epoch 1, then every so many epochs, and of the last.
+    pub log_every: u64,
+    /// Whether a record has the loss over the whole training set.
+    pub evaluate_train: bool,
+}
+
+/// Everything that training needs and leaves as it is.
+#[derive(Debug)]
+pub struct Trainer<'a, F> {
+    /// What is minimised.
+    pub objective: &'a Objective<F>,
+    /// The samples it is minimised over.
+    pub train: &'a Dataset<F>,
+    /// Samples that are only evaluated.
+    pub validation: Option<&'a Dataset<F>>,
+    /// How steps are taken.
+    pub optimizer: &'a dyn Optimizer<F>,
+    /// How long, how many at a time, in which order.
+    pub settings: Settings,
+    /// Who computes.
+    pub threads: &'a Threads,
+}
+
+/// What is left of a run beside the parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// Seconds spent training, without evaluation and logging.
+    pub train_seconds: f64,
+    /// Steps taken.
+    pub steps: u64,
+    /// The record of the last epoch.
+    pub last: Record,
+}
+
+impl<F: Float> Trainer<'_, F> {
+    /// Trains `theta` in place.
+    ///
+    /// # Errors
+    /// [`Error::DataShape`], [`Error::TargetKind`] or [`Error::ClassRange`] if the data do not fit the objective, before
+    /// anything is done; [`Error::Diverged`] at the first loss that is not finite; [`Error::Observer`] if the observer
+    /// fails.
+    ///
+    /// # Panics
+    /// If `theta` is not as long as the parameters.
+    pub fn fit(&self, theta: &mut [F], observer: &mut (dyn Observer + Send)) -> Result<Outcome, Error> {
+        self.train.check(self.objective)?;
+        if let Some(validation) = self.validation {
+            validation.check(self.objective)?;
+        }
+        self.threads.run(|executor| Run::new(self, executor)?.epochs(theta, observer))
+    }
+
+    /// The largest piece of work that is done at once, in multiply-adds: what decides whether threads are worth it.
+    pub fn largest_work(objective: &Objective<F>, batch_size: usize, evaluated_samples: usize) -> usize {
+        objective.network().multiply_adds().saturating_mul(batch_size.max(evaluated_samples))
+    }
+}
+
+/// The buffers of a run; nothing is allocated after they are made.
+struct Run<'a, F> {
+    trainer: &'a Trainer<'a, F>,
+    executor: &'a dyn Executor<F>,
+    groups: Vec<Group>,
+    workspace: Workspace<F>,
+    gathered: Gathered<F>,
+    order: Vec<u32>,
+    gradient: Vec<F>,
+    slots: Vec<Vec<F>>,
+    evaluator: Evaluator<F>,
+    step: u64,
+    /// Steps between two reports of progress, and the next step that reports.
+    report_every: u64,
+    next_report: u64,
+}
+
+impl<'a, F: Float> Run<'a, F> {
+    fn new(trainer: &'a Trainer<'a, F>, executor: &'a dyn Executor<F>) -> Result<Self, Error> {
+        let parameters = trainer.objective.parameters();
+        let len = chainrule_core::parameter_count(&parameters)?;
+        let rows = trainer.settings.batch_size.min(trainer.train.len());
+        let evaluated = trainer.train.len().max(trainer.validation.map_or(0, Dataset::len));
+        let step_work = trainer.objective.network().multiply_adds().saturating_mul(3 * rows).max(1);
+        let report_every = (PROGRESS_WORK / step_work).max(1) as u64;
+        Ok(Self {
+            trainer,
+            executor,
+            groups: groups(&parameters, trainer.settings.decay_on),
+            workspace: Workspace::new(trainer.objective.network(), rows)?,
+            gathered: Gathered::new(trainer.train, rows),
+            order: vec![0; trainer.train.len()],
+            gradient: vec![F::zero(); len],
+            slots: trainer.optimizer.slots().iter().map(|_| vec![F::zero(); len]).collect(),
+            evaluator: Evaluator::new(trainer.objective, evaluated, trainer.threads.count())?,
+            step: 0,
+            report_every,
+            next_report: report_every,
+        })
+    }
+
+    fn epochs(&mut self, theta: &mut [F], observer: &mut dyn Observer) -> Result<Outcome, Error> {
+        let settings = &self.trainer.settings;
+        let mut total_time = Duration::ZERO;
+        let mut last_logged = 0;
+        let mut start = Instant::now();
+        let mut last = None;
+        for epoch in 1..=settings.epochs {
+            let running = self.epoch(epoch, theta, observer)?;
+            if !(epoch - 1).is_multiple_of(settings.log_every) && epoch != settings.epochs {
+                continue;
+            }
+            let time = start.elapsed();
+            total_time += time;
+            let record = Record {
+                train_seconds: time.as_secs_f64(),
+                epochs_since: epoch - last_logged,
+                ..self.record(epoch, running, theta)?
+            };
+            observer.logged(&record).map_err(Error::Observer)?;
+            last = Some(record);
+            last_logged = epoch;
+            start = Instant::now();
+        }
+        let last = last.ok_or(Error::NoEpochs)?;
+        Ok(Outcome { train_seconds: total_time.as_secs_f64(), steps: self.step, last })
+    }
+
+    /// One pass over the training set; the sum of the losses of its batches.
+    fn epoch(&mut self, epoch: u64, theta: &mut [F], observer: &mut dyn Observer) -> Result<Total, Error> {
+        let trainer = self.trainer;
+        let (samples, batch_size) = (trainer.train.len(), trainer.settings.batch_size);
+        let shuffled = trainer.settings.order != Order::Fixed;
+        if shuffled {
+            trainer.settings.order.fill(epoch, &mut self.order);
+        }
+        let mut running = Total::default();
+        let mut start = 0;
+        while start < samples {
+            let end = samples.min(start.saturating_add(batch_size));
+            let total = self.step(theta, start..end, shuffled);
+            self.step += 1;
+            if !total.sum.is_finite() {
+                return Err(Error::Diverged { loss: total.mean(), epoch, step: self.step });
+            }
+            running += total;
+            start = end;
+            if self.step >= self.next_report {
+                self.next_report = self.step + self.report_every;
+                let samples = (epoch - 1) * samples as u64 + end as u64;
+                observer.progressed(Progress { epoch, samples, loss: total.mean() });
+            }
+        }
+        Ok(running)
+    }
+
+    /// One step on the samples at `range` of the order.
+    #[inline]
+    fn step(&mut self, theta: &mut [F], range: std::ops::Range<usize>, shuffled: bool) -> Total {
+        let trainer = self.trainer;
+        let (inputs, targets) = if shuffled {
+            self.gathered.gather(trainer.train, &self.order[range])
+        } else {
+            trainer.train.batch(range)
+        };
+        self.gradient.fill(F::zero());
+        let (workspace, gradient) = (&mut self.workspace, &mut self.gradient);
+        let ctx = &mut Ctx { executor: self.executor };
+        let total =
+            trainer.objective.gradient(theta, &[inputs], targets, gradient, &mut [None], workspace, ctx);
+        for group in &self.groups {
+            let step = Step {
+                number: self.step + 1,
+                learning_rate: trainer.settings.learning_rate,
+                decays: group.decays,
+            };
+            trainer.optimizer.update(step, group.range.clone(), theta, &self.gradient, &mut self.slots);
+        }
+        total
+    }
+
+    fn record(&mut self, epoch: u64, running: Total, theta: &[F]) -> Result<Record, Error> {
+        let trainer = self.trainer;
+        let mut loss = |data: &Dataset<F>| {
+            let loss = self.evaluator.total(trainer.objective, theta, data).mean();
+            match loss.is_finite() {
+                true => Ok(loss),
+                false => Err(Error::Diverged { loss, epoch, step: self.step }),
+            }
+        };
+        Ok(Record {
+            epoch,
+            step: self.step,
+            running_loss: running.mean(),
+            train_loss: trainer.settings.evaluate_train.then(|| loss(trainer.train)).transpose()?,
+            validation_loss: trainer.validation.map(&mut loss).transpose()?,
+            learning_rate: trainer.settings.learning_rate,
+            train_seconds: 0.0,
+            epochs_since: 0,
+        })
+    }
+}
