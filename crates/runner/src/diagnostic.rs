@@ -258,6 +258,11 @@ fn shown(text: &str) -> String {
     line
 }
 
+/// A text of several lines with its control characters escaped.
+pub fn visible(text: &str) -> String {
+    text.lines().map(shown).collect::<Vec<_>>().join("\n")
+}
+
 /// A line of a source without control characters; a tab stays, as annotate-snippets expands it.
 fn escape_line(line: &str) -> Cow<'_, str> {
     let hostile = |character| character != '\t' && drives_terminal(character);
@@ -317,10 +322,18 @@ error: wrong
     }
 
     #[test]
+    fn shows_a_source_as_a_whole_without_a_line() {
+        let mut sources = Sources::new();
+        let source = sources.add_file("a.toml".into(), "x = 1".into());
+        let text = render(&Diagnostic::new("wrong").at(Place::whole(source)).into(), &sources, false);
+        assert_eq!(text, "error: wrong\n--> a.toml\n");
+    }
+
+    #[test]
     fn shows_the_end_of_the_file_at_its_last_line() {
         assert!(one("a = 1\nb =\n\n", 12..12).contains("--> a.toml:2:4"));
         assert!(one("a = 1\nb =", 9..9).contains("--> a.toml:2:4"));
-        assert!(one("", 0..0).contains("--> a.toml\n"));
+        assert!(one("", 0..0).contains("--> a.toml:1:1"));
         assert!(one("\n\n", 1..2).contains("--> a.toml:2:1"), "{}", one("\n\n", 1..2));
         assert!(one("a", 70..90).contains("--> a.toml:1:2"));
     }
@@ -386,7 +399,6 @@ error: wrong
 
     #[test]
     fn colours_only_when_asked() {
-        let colourful = render(&Diagnostic::new("wrong").into(), &Sources::new(), true);
-        assert!(colourful.contains("\x1b["));
+        assert!(render(&Diagnostic::new("wrong").into(), &Sources::new(), true).contains("\x1b["));
     }
 }

@@ -1,5 +1,31 @@
-//! placeholder
+//! Trains neural networks from TOML experiment files: arguments, files, terminal.
+//!
+//! The crate that knows users. It reads an experiment file into a tree with places ([`document`]), checks it against
+//! one schema ([`schema`], [`conform`]), builds the network through a [`registry`], trains it with `chainrule-trainer` and
+//! writes a run directory ([`run_dir`]).
+//!
+//! Start reading at [`commands::train`].
+
+pub mod app;
+pub mod cli;
+pub mod commands;
 pub mod conform;
+pub mod console;
+pub mod data;
 pub mod diagnostic;
 pub mod document;
+pub mod error;
+pub mod experiment;
+mod memory;
+pub mod model;
+pub mod predictor;
+pub mod progress;
+pub mod registry;
+pub mod run_dir;
+pub mod schema;
+pub mod session;
+pub mod spec;
+pub mod storage;
 pub mod suggest;
+mod table;
+pub mod weights;

@@ -12,6 +12,7 @@ use chainrule_trainer::Optimizer;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::document::{self, Node};
@@ -60,7 +61,8 @@ pub trait LossSpec: Spec {
 }
 
 /// What a loss takes the outputs of a network for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outputs {
     /// The predictions themselves.
     Values,
@@ -190,7 +192,7 @@ pub struct BuildOptimizer {
 }
 
 /// The reader of a kind of data.
-pub(crate) type ReadData = fn(&Node, &data::Context<'_>) -> Result<data::Raw, data::DataError>;
+pub(crate) type ReadData = fn(&Node, &data::Context) -> Result<data::Raw, data::DataError>;
 
 /// The number type of an experiment: picks the builders of its precision. Sealed by [`Float`].
 pub trait Number: Float {

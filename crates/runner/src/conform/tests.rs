@@ -235,9 +235,13 @@ fn fills_in_every_default() {
 
 #[test]
 fn fills_a_table_that_is_absent() {
-    let schema = serde_json::json!({"type": "object", "properties": {
-        "runtime": {"default": {}, "$ref": "#/$defs/Runtime"}}, "$defs": {
-        "Runtime": {"type": "object", "properties": {"threads": {"type": "integer", "default": 0}, "deep": {"default": {}, "$ref": "#/$defs/Runtime"}}}}});
+    let runtime = serde_json::json!({"default": {}, "$ref": "#/$defs/Runtime"});
+    let threads = serde_json::json!({"type": "integer", "default": 0});
+    let schema = serde_json::json!({
+        "type": "object",
+        "properties": {"runtime": runtime},
+        "$defs": {"Runtime": {"type": "object", "properties": {"threads": threads, "deep": runtime}}},
+    });
     let mut root = Node::new(Value::Table(Default::default()), crate::document::Place::none());
     // The default of `deep` holds itself: filled as deep as a tree may be.
     fill_defaults(&mut root, &schema);

@@ -139,6 +139,10 @@ pub fn apply_override(root: &mut Node, sources: &mut Sources, argument: &str) ->
         Ok(path) => path,
         Err(mistake) => return failed(mistake).help("write --set key.path=value").into(),
     };
+    // The files are merged by now; to accept it would be to ignore it.
+    if segments[0].key == "extends" {
+        return failed(("extends can only be set in a file".into(), segments[0].span.clone())).into();
+    }
     let value = match read_value(argument, value_at, source) {
         Ok(value) => value,
         Err(mistakes) => return mistakes,
@@ -173,7 +177,8 @@ fn read_path(argument: &str) -> Result<(Vec<Segment>, usize), Mistake> {
             Some('.') => at += 1,
             Some('=') => return Ok((segments, at + 1)),
             Some(other) => {
-                return Err((format!("`{other}` cannot be in a bare key"), at..at + other.len_utf8()));
+                let span = at..at + other.len_utf8();
+                return Err((format!("`{other}` cannot be in a bare key"), span));
             }
             None => return Err(("there is no `=`".into(), 0..argument.len())),
         }

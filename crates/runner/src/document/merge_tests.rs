@@ -114,6 +114,7 @@ fn points_into_the_argument() {
         ("model.name.x=8", "`x` cannot be set within a string", 12),
         ("model..x=8", "a key is missing", 7),
         ("=8", "a key is missing", 1),
+        ("extends=\"b.toml\"", "can only be set in a file", 1),
         ("", "a key is missing", 1),
         ("model.x", "there is no `=`", 1),
         ("model x=1", "cannot be in a bare key", 7),
@@ -129,8 +130,7 @@ fn points_into_the_argument() {
     ] {
         let errors = with(text, argument).unwrap_err();
         assert!(errors.contains(message), "{argument}: {errors}");
-        // An empty argument has no column.
-        let origin = if argument.is_empty() { "--> --set".into() } else { format!("--> --set:1:{column}\n") };
+        let origin = format!("--> --set:1:{column}\n");
         assert!(errors.contains(&origin), "{argument}: {errors}");
     }
 }

@@ -18,7 +18,7 @@ pub fn parse(sources: &Sources, source: SourceId) -> (Node, Diagnostics) {
         return (Node::new(Value::Table(Table::new()), Place::whole(source)), reader.errors);
     }
     let (root, errors) = DeTable::parse_recoverable(text);
-    reader.report_all(&errors, text.len());
+    reader.report_all(&errors, text);
     let table = reader.table(root.into_inner(), 0);
     (Node::new(Value::Table(table), Place::whole(source)), reader.errors)
 }
@@ -31,7 +31,7 @@ pub(super) fn parse_value(text: &str, source: SourceId, offset: usize) -> (Node,
         return (Node::new(Value::Boolean(false), Place::none()), reader.errors);
     }
     let (value, errors) = DeValue::parse_recoverable(text);
-    reader.report_all(&errors, text.len());
+    reader.report_all(&errors, text);
     let node = reader.node(value, 0);
     (node, reader.errors)
 }
@@ -56,12 +56,10 @@ impl Reader {
         self.errors.push(Diagnostic::new(message).at(place));
     }
 
-    fn report_all(&mut self, errors: &[de::Error], length: usize) {
+    fn report_all(&mut self, errors: &[de::Error], text: &str) {
         for error in errors {
-            let span = error.span().unwrap_or(length..length);
-            // What toml says where it expects the end.
-            let message = error.message().trim_end_matches(", expected nothing");
-            self.report(message, span);
+            let span = error.span().unwrap_or(text.len()..text.len());
+            self.report(&syntax_words(error.message(), text.get(span.clone()).unwrap_or("")), span);
         }
     }
 
@@ -122,6 +120,20 @@ impl Reader {
             table.push_new(Entry { key: key.into_inner().into_owned(), key_place, node });
         }
         table
+    }
+}
+
+/// The message of toml's parser about a piece of the text, made clearer where it needs to be.
+fn syntax_words(message: &str, piece: &str) -> String {
+    match message {
+        "duplicate key" => format!("duplicate key `{piece}`"),
+        "string values must be quoted, expected literal string" if piece.is_empty() => {
+            "a value is missing".into()
+        }
+        _ => message
+            .trim_end_matches(", expected nothing")
+            .trim_end_matches(", expected literal string")
+            .into(),
     }
 }
 
@@ -252,7 +264,9 @@ mod tests {
         for line in [1, 3, 4, 5] {
             assert!(text.contains(&format!("--> a.toml:{line}:")), "{line}: {text}");
         }
-        assert!(text.contains("duplicate key"), "{text}");
+        assert!(text.contains("duplicate key `b`") && text.contains("a value is missing"), "{text}");
+        assert!(errors("= 1").contains("--> a.toml:1:1"));
+        assert!(errors("type = sgd").starts_with("error: string values must be quoted\n"));
     }
 
     #[test]

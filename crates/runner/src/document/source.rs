@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// A longer experiment file is refused: data of that size belong into a data file.
-pub const MAX_FILE_BYTES: u64 = 64 << 20;
+pub const MAX_FILE_BYTES: u64 = 16 << 20;
 
 /// Which of the [`Sources`] a place is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,7 +38,8 @@ impl Place {
 
     /// A source as a whole, for a mistake that is not on any line (such as a missing table).
     pub fn whole(source: SourceId) -> Self {
-        Self::new(source, 0..0)
+        // No text is that long, so that this cannot be the place of anything else.
+        Self { end: u32::MAX, ..Self::new(source, 0..0) }
     }
 
     /// Whether this is [`Place::none`].
@@ -48,7 +49,7 @@ impl Place {
 
     /// Whether this is [`Place::whole`].
     pub fn is_whole(&self) -> bool {
-        !self.is_none() && self.start == 0 && self.end == 0
+        !self.is_none() && self.end == u32::MAX
     }
 
     /// The source, unless this is [`Place::none`].
@@ -56,8 +57,11 @@ impl Place {
         (!self.is_none()).then_some(SourceId(self.source as usize))
     }
 
-    /// The bytes within the source.
+    /// The bytes within the source; none for [`Place::none`] and [`Place::whole`].
     pub fn span(&self) -> Range<usize> {
+        if self.is_whole() {
+            return 0..0;
+        }
         self.start as usize..self.end as usize
     }
 }
@@ -134,7 +138,7 @@ pub enum ReadError {
         path: PathBuf,
     },
     /// It is longer than [`MAX_FILE_BYTES`].
-    #[error("{} is longer than {} MiB; put the data into a file of their own", .path.display(), MAX_FILE_BYTES >> 20)]
+    #[error("{} is longer than {} MiB; put the data into a data file", .path.display(), MAX_FILE_BYTES >> 20)]
     TooLong {
         /// The file.
         path: PathBuf,

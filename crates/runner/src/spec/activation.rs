@@ -1,7 +1,8 @@
 //! `activation = "name"` or `activation = { type = "name", ... }` of any layer.
 
 use chainrule_core::activation::{
-    Elu, Gelu, HardSigmoid, HardTanh, LeakyRelu, Linear, Relu, Selu, Sigmoid, Silu, Softmax, Softplus, Softsign, Tanh,
+    Elu, Gelu, HardSigmoid, HardTanh, LeakyRelu, Linear, Relu, Selu, Sigmoid, Silu, Softmax, Softplus,
+    Softsign, Tanh,
 };
 use chainrule_core::{Activation, Float, Shape};
 use schemars::JsonSchema;
@@ -63,7 +64,7 @@ plain!(HardSigmoidSpec, "hard_sigmoid", HardSigmoid, "x/6 + 1/2, cut to [0, 1]."
 struct LeakyReluSpec {
     /// The slope of the negative side.
     #[serde(default = "leak")]
-    #[schemars(extend("exclusiveMinimum" = 0))]
+    #[schemars(range(min = 0.0))]
     slope: f64,
 }
 
@@ -87,7 +88,7 @@ impl ActivationSpec for LeakyReluSpec {
 struct EluSpec {
     /// The limit of the negative side, and its slope at 0.
     #[serde(default = "one")]
-    #[schemars(extend("exclusiveMinimum" = 0))]
+    #[schemars(range(min = 0.0))]
     slope: f64,
 }
 

@@ -12,6 +12,7 @@ mod optimizer;
 mod tables;
 
 pub use initializer::InitializerSpec;
+pub(crate) use tables::OptimizerCommon;
 pub use tables::{Dtype, PredictTable, RuntimeTable, TopLevel, TrainTable};
 
 use crate::registry::{Registry, Taken};

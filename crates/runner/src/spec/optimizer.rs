@@ -38,7 +38,8 @@ impl OptimizerSpec for SgdSpec {
         if !self.nesterov {
             return Ok(Box::new(sgd));
         }
-        let key = |error: chainrule_trainer::Error| BuildError::Key { key: "nesterov", message: error.to_string() };
+        let key =
+            |error: chainrule_trainer::Error| BuildError::Key { key: "nesterov", message: error.to_string() };
         Ok(Box::new(sgd.with_nesterov().map_err(key)?))
     }
 }

@@ -1,0 +1,73 @@
+//! The program: a registry, a command line, an exit code.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{self, Cli, Command, VerbosityArgs};
+use crate::commands;
+use crate::console::{Console, Verbosity, colours_stderr};
+use crate::registry::Registry;
+
+/// The runner over a registry of one's own.
+#[derive(Debug)]
+pub struct App {
+    registry: Registry,
+}
+
+impl App {
+    /// The runner with the built-in types.
+    pub fn with_builtins() -> Self {
+        Self { registry: Registry::standard() }
+    }
+
+    /// Runs the program on its own command line.
+    pub fn main(self) -> ExitCode {
+        self.run(std::env::args_os())
+    }
+
+    /// Runs the program on a command line, the program's name first.
+    pub fn run(&self, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+        let cli = match Cli::try_parse_from(cli::with_verb(arguments)) {
+            Ok(cli) => cli,
+            Err(error) => {
+                // clap knows which of the two streams its message belongs to; a stream that is gone hears nothing.
+                let _ = error.print();
+                return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+            }
+        };
+        let command = cli.command;
+        let console = Console::new(verbosity(&command));
+        let registry = &self.registry;
+        let done = match &command {
+            Command::Train(arguments) => commands::train::run(arguments, registry, console),
+            Command::Check(arguments) => commands::check::run(arguments, registry, console),
+            Command::Summary(arguments) => commands::summary::run(arguments, registry, console),
+            Command::Eval(arguments) => commands::eval::run(arguments, registry, console),
+            Command::Predict(arguments) => commands::predict::run(arguments, registry, console),
+        };
+        match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                console.error(&failure.render(colours_stderr()));
+                ExitCode::from(&failure)
+            }
+        }
+    }
+}
+
+fn verbosity(command: &Command) -> Verbosity {
+    let VerbosityArgs { quiet, verbose } = match command {
+        Command::Train(arguments) => arguments.experiment.verbosity,
+        Command::Check(arguments) => arguments.experiment.verbosity,
+        Command::Summary(arguments) => arguments.verbosity,
+        Command::Eval(arguments) => arguments.verbosity,
+        Command::Predict(arguments) => arguments.run.verbosity,
+    };
+    match (quiet, verbose) {
+        (true, _) => Verbosity::Quiet,
+        (_, true) => Verbosity::Verbose,
+        _ => Verbosity::Normal,
+    }
+}

@@ -1,0 +1,156 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::commands::predict::Format;
+use crate::progress::Style;
+use crate::suggest;
+
+/// Train neural networks from TOML experiment files, with every gradient derived by hand.
+#[derive(Debug, Parser)]
+#[command(name = "runner", version, arg_required_else_help = true, after_help = SHORT_FORM)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const SHORT_FORM: &str = "`runner x.toml` is short for `runner train x.toml`.";
+
+/// Puts `train` in front of arguments that name no verb. A word that only resembles a verb is left to clap, which
+/// suggests the verb.
+pub(crate) fn with_verb(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+    let names_none = |first: &OsString| {
+        let word = first.to_string_lossy();
+        let command = Cli::command();
+        let is_verb = word == "help" || command.get_subcommands().any(|verb| verb.get_name() == word);
+        let is_global = ["-h", "--help", "-V", "--version"].contains(&word.as_ref());
+        let verbs = || command.get_subcommands().map(clap::Command::get_name);
+        let resembles = || !word.contains(['.', '/', '-']) && suggest::nearest(&word, verbs()).is_some();
+        !is_verb && !is_global && !resembles()
+    };
+    if arguments.get(1).is_some_and(names_none) {
+        arguments.insert(1, "train".into());
+    }
+    arguments
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train an experiment; `runner x.toml` is short for `runner train x.toml`.
+    Train(TrainArgs),
+    /// Check an experiment and its data without training.
+    Check(CheckArgs),
+    /// Show the layers, their shapes and parameters.
+    Summary(ExperimentArgs),
+    /// Evaluate a run's model on its data.
+    Eval(RunArgs),
+    /// Predict the rows of a CSV file with a run's model.
+    Predict(PredictArgs),
+}
+
+/// An experiment and what to change in it.
+#[derive(Debug, Args)]
+pub struct ExperimentArgs {
+    /// The experiment file.
+    #[arg(value_name = "EXPERIMENT.toml")]
+    pub experiment: PathBuf,
+    /// Change a key: `optimizer.learning_rate=0.5`, `model.layers.0.units=8`; checked like the file.
+    #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
+    pub overrides: Vec<String>,
+    /// How much to say.
+    #[command(flatten)]
+    pub verbosity: VerbosityArgs,
+}
+
+/// How much to say.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct VerbosityArgs {
+    /// Say nothing but results and errors.
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say what was decided.
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// `train`.
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// The experiment.
+    #[command(flatten)]
+    pub experiment: ExperimentArgs,
+    /// The run directory; by default runs/NAME, a number added when taken.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Replace a run that is there.
+    #[arg(long)]
+    pub force: bool,
+    /// Threads, 0 for all cores; never changes a result.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1024))]
+    pub threads: Option<u16>,
+    /// What to show while training.
+    #[arg(long, value_enum, default_value_t, value_name = "STYLE")]
+    pub progress: Style,
+}
+
+/// `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The experiment.
+    #[command(flatten)]
+    pub experiment: ExperimentArgs,
+    /// Print the experiment with every default filled in.
+    #[arg(long)]
+    pub resolved: bool,
+}
+
+/// A run.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The run directory.
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// How much to say.
+    #[command(flatten)]
+    pub verbosity: VerbosityArgs,
+}
+
+/// `predict`.
+#[derive(Debug, Args)]
+pub struct PredictArgs {
+    /// The run.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// A CSV file with a row a sample; columns are found by the names of the features, if the model has them.
+    #[arg(long, value_name = "FILE")]
+    pub input: PathBuf,
+    /// How to write the predictions.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn completed(line: &str) -> String {
+        let arguments = with_verb(line.split(' ').map(OsString::from));
+        arguments.iter().map(|argument| argument.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn an_experiment_alone_is_trained() {
+        assert_eq!(completed("runner x.toml --force"), "runner train x.toml --force");
+        assert_eq!(completed("runner -q x.toml"), "runner train -q x.toml");
+        assert_eq!(completed("runner check x.toml"), "runner check x.toml");
+        assert_eq!(completed("runner --version"), "runner --version");
+        assert_eq!(completed("runner sumary x.toml"), "runner sumary x.toml");
+        Cli::command().debug_assert();
+    }
+}

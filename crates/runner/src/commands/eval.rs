@@ -1,0 +1,50 @@
+//! `runner eval`: a run's model on its data, once more.
+
+use std::path::Path;
+
+use chainrule_trainer::Threads;
+
+use super::print;
+use crate::cli::RunArgs;
+use crate::console::Console;
+use crate::error::Failure;
+use crate::experiment::Experiment;
+use crate::predictor::Card;
+use crate::registry::{Number, Registry};
+use crate::run_dir::{CONFIG, MODEL, RunDir};
+use crate::session::{Session, read_weights};
+use crate::spec::Dtype;
+use crate::weights;
+
+/// Evaluates the model of a run on the data of its experiment.
+///
+/// # Errors
+/// [`Failure::Run`] if the directory is not a finished run, or its parts do not fit.
+pub fn run(arguments: &RunArgs, registry: &Registry, console: Console) -> Result<(), Failure> {
+    let run = RunDir::open(&arguments.run)?;
+    let experiment = Experiment::load(&run.file(CONFIG), &[], registry)?;
+    match experiment.dtype {
+        Dtype::F32 => eval::<f32>(&experiment, &run.file(MODEL), registry, console),
+        Dtype::F64 => eval::<f64>(&experiment, &run.file(MODEL), registry, console),
+    }
+}
+
+fn eval<F: Number>(
+    experiment: &Experiment,
+    model: &Path,
+    registry: &Registry,
+    console: Console,
+) -> Result<(), Failure> {
+    let unfit =
+        |error: &dyn std::fmt::Display| Failure::Run { path: model.to_owned(), message: error.to_string() };
+    // What the file may hold is not known before the network is; the limit is that of a model of 2^32 parameters.
+    let bytes = read_weights(model, 1 << 32).map_err(|_| unfit(&"the run has no readable model"))?;
+    let card = Card::of(&bytes).map_err(|error| unfit(&error))?;
+    let session = Session::<F>::new(experiment, registry, Some(card.preprocessing))?;
+    let mut theta = vec![F::zero(); session.parameter_count];
+    weights::decode(&bytes, &session.parameters, &mut theta).map_err(|error| unfit(&error))?;
+    let work = chainrule_trainer::Trainer::largest_work(&session.objective, 1, session.train.len());
+    let threads = Threads::for_work(experiment.runtime.threads, work)?;
+    let loss = super::train::evaluate(&session, &session.train, &theta, &threads)?.mean();
+    print(console, &format!("train  loss {loss}"))
+}

@@ -1,0 +1,25 @@
+//! The verbs of the command line, one file each.
+
+pub mod check;
+pub mod eval;
+pub mod predict;
+pub mod summary;
+pub mod train;
+
+use std::io;
+
+use crate::cli::ExperimentArgs;
+use crate::console::Console;
+use crate::error::Failure;
+use crate::experiment::Experiment;
+use crate::registry::Registry;
+
+/// Loads the experiment that a command names.
+fn load(arguments: &ExperimentArgs, registry: &Registry) -> Result<Experiment, Failure> {
+    Experiment::load(&arguments.experiment, &arguments.overrides, registry)
+}
+
+/// Writes a result to stdout.
+fn print(console: Console, text: &str) -> Result<(), Failure> {
+    console.result(text).map_err(|source: io::Error| Failure::io("write to", "stdout")(source))
+}

@@ -1,0 +1,56 @@
+//! `runner summary`: the layers as a table.
+
+use super::{load, print};
+use crate::cli::ExperimentArgs;
+use crate::console::Console;
+use crate::error::Failure;
+use crate::experiment::Experiment;
+use crate::memory::in_words;
+use crate::registry::{Number, Registry};
+use crate::session::Session;
+use crate::spec::Dtype;
+use crate::table::Table;
+
+/// Shows the layers of an experiment, their shapes, parameters and costs.
+///
+/// # Errors
+/// As `check`'s.
+pub fn run(arguments: &ExperimentArgs, registry: &Registry, console: Console) -> Result<(), Failure> {
+    let experiment = load(arguments, registry)?;
+    let text = match experiment.dtype {
+        Dtype::F32 => summary::<f32>(&experiment, registry)?,
+        Dtype::F64 => summary::<f64>(&experiment, registry)?,
+    };
+    print(console, &text)
+}
+
+fn summary<F: Number>(experiment: &Experiment, registry: &Registry) -> Result<String, Failure> {
+    let session = Session::<F>::new(experiment, registry, None)?;
+    let layers = experiment
+        .model
+        .summary::<F>(registry, &session.input_shape)
+        .map_err(|mistakes| experiment.mistake(mistakes))?;
+    let mut table = Table::new(&["layer", "type", "activation", "output", "parameters", "multiply-adds"]);
+    table.row(["input", "", "", &session.input_shape.to_string(), "", ""]);
+    for layer in &layers {
+        table.row([
+            &layer.name,
+            &layer.type_name,
+            layer.activation.as_deref().unwrap_or_default(),
+            &layer.output.to_string(),
+            &layer.parameters.to_string(),
+            &layer.multiply_adds.to_string(),
+        ]);
+    }
+    let network = session.objective.network();
+    let rows = experiment.train.batch_size.min(session.train.len());
+    let bytes = |numbers: usize| in_words(numbers as u128 * F::BYTES as u128);
+    Ok(format!(
+        "{}\n{} parameters ({}), {} multiply-adds a sample; activations and their gradients of a batch of {rows}: {}",
+        table.render(),
+        session.parameter_count,
+        bytes(session.parameter_count),
+        network.multiply_adds(),
+        bytes(network.tape().for_rows(rows) + 2 * rows * network.output_shape().len()),
+    ))
+}

@@ -1,0 +1,212 @@
+//! `runner train`: from an experiment to a run directory.
+
+use std::path::Path;
+
+use chainrule_core::Total;
+use chainrule_trainer::{Dataset, Evaluator, Order, Outcome, Settings, Threads, Trainer};
+use serde_json::{Value as Json, json};
+
+use super::{load, print};
+use crate::cli::TrainArgs;
+use crate::console::Console;
+use crate::error::Failure;
+use crate::experiment::Experiment;
+use crate::predictor::{Card, Prediction, Predictor, layers_json};
+use crate::progress::{Watcher, short};
+use crate::registry::{Number, Registry};
+use crate::run_dir::{Existing, MODEL, RESULT, RunDir};
+use crate::session::Session;
+use crate::spec::Dtype;
+use crate::storage;
+use crate::table::Table;
+use crate::weights;
+
+/// Trains an experiment and writes its run directory.
+///
+/// # Errors
+/// Whatever the contract has an exit code for; before training starts, nothing has been written.
+pub fn run(arguments: &TrainArgs, registry: &Registry, console: Console) -> Result<(), Failure> {
+    let experiment = load(&arguments.experiment, registry)?;
+    match experiment.dtype {
+        Dtype::F32 => train::<f32>(&experiment, arguments, registry, console),
+        Dtype::F64 => train::<f64>(&experiment, arguments, registry, console),
+    }
+}
+
+fn train<F: Number>(
+    experiment: &Experiment,
+    arguments: &TrainArgs,
+    registry: &Registry,
+    console: Console,
+) -> Result<(), Failure> {
+    let session = Session::<F>::new(experiment, registry, None)?;
+    let mut theta = session.start(experiment)?;
+    let existing = if arguments.force { Existing::Replace } else { Existing::Keep };
+    let path = RunDir::choose(arguments.out.as_deref(), &experiment.name, existing)?;
+    let run = RunDir::create(&path, &experiment.resolved_toml(), existing)?;
+
+    let threads = threads(experiment, arguments, &session)?;
+    console.detail(&format!(
+        "{} parameters in {}, {} samples, {} thread(s), seed {}",
+        session.parameter_count,
+        F::NAME,
+        session.train.len(),
+        threads.count(),
+        experiment.seed
+    ));
+    let (epochs, samples) = (experiment.train.epochs, session.train.len() as u64);
+    let mut watcher = Watcher::new(arguments.progress, console.verbosity(), run.metrics()?, epochs, samples);
+    let trainer = Trainer {
+        objective: &session.objective,
+        train: &session.train,
+        validation: None,
+        optimizer: session.optimizer.as_ref(),
+        settings: settings(experiment),
+        threads: &threads,
+    };
+    let outcome = trainer.fit(&mut theta, &mut watcher);
+    watcher.finish();
+    let outcome = outcome?;
+
+    let train_loss = evaluate(&session, &session.train, &theta, &threads)?;
+    let predictions = predictions(experiment, registry, &session, &theta)?;
+    write_model(run.path(), experiment, &session, &theta)?;
+    let result = result_json(experiment, &session, &theta, &outcome, train_loss, &predictions);
+    let text = serde_json::to_string_pretty(&result).expect("a JSON value is always JSON") + "\n";
+    storage::write_atomically(&run.file(RESULT), text.as_bytes())?;
+
+    console.note(&format!(
+        "{}: {} epochs, {} steps in {} s, train_loss {}",
+        experiment.name,
+        experiment.train.epochs,
+        outcome.steps,
+        short(outcome.train_seconds),
+        short(train_loss.mean())
+    ));
+    console.note(&format!("wrote {}", run.path().display()));
+    if predictions.is_empty() { Ok(()) } else { print(console, &prediction_table(experiment, &predictions)) }
+}
+
+fn settings(experiment: &Experiment) -> Settings {
+    let train = &experiment.train;
+    Settings {
+        epochs: train.epochs,
+        batch_size: train.batch_size,
+        order: if train.shuffle { Order::Shuffled { seed: experiment.seed } } else { Order::Fixed },
+        learning_rate: experiment.optimizer.learning_rate,
+        decay_on: experiment.optimizer.weight_decay_on.into(),
+        log_every: train.log_every,
+        evaluate_train: train.evaluate_train,
+    }
+}
+
+fn threads<F: Number>(
+    experiment: &Experiment,
+    arguments: &TrainArgs,
+    session: &Session<F>,
+) -> Result<Threads, Failure> {
+    let count = arguments.threads.map_or(experiment.runtime.threads, usize::from);
+    // The final evaluation runs over the whole set, whatever is logged.
+    let work = Trainer::largest_work(&session.objective, experiment.train.batch_size, session.train.len());
+    Ok(Threads::for_work(count, work)?)
+}
+
+/// The loss over a whole set.
+pub(super) fn evaluate<F: Number>(
+    session: &Session<F>,
+    data: &Dataset<F>,
+    theta: &[F],
+    threads: &Threads,
+) -> Result<Total, Failure> {
+    let mut evaluator = Evaluator::new(&session.objective, data.len(), threads.count())?;
+    let total =
+        threads.run(|_: &dyn chainrule_core::Executor<F>| evaluator.total(&session.objective, theta, data));
+    Ok(total)
+}
+
+fn predictions<F: Number>(
+    experiment: &Experiment,
+    registry: &Registry,
+    session: &Session<F>,
+    theta: &[F],
+) -> Result<Vec<Prediction>, Failure> {
+    let Some(predict) = &experiment.predict else { return Ok(Vec::new()) };
+    let network = crate::session::inference(experiment, registry, &session.input_shape, session.outputs)?;
+    let preprocessing = session.preprocessing.clone();
+    let mut predictor = Predictor::new(network, theta.to_vec(), preprocessing, session.outputs);
+    let outputs = predictor.predict(predict.x.concat());
+    Ok(outputs.chunks_exact(predictor.width()).map(|outputs| predictor.prediction(outputs)).collect())
+}
+
+fn write_model<F: Number>(
+    folder: &Path,
+    experiment: &Experiment,
+    session: &Session<F>,
+    theta: &[F],
+) -> Result<(), Failure> {
+    let card = Card {
+        format: Card::FORMAT,
+        dtype: experiment.dtype,
+        input_shape: session.input_shape.axes().to_vec(),
+        layers: layers_json(&experiment.resolved),
+        outputs: session.outputs,
+        preprocessing: session.preprocessing.clone(),
+    };
+    let path = folder.join(MODEL);
+    let failed =
+        |error: &dyn std::fmt::Display| Failure::Run { path: path.clone(), message: error.to_string() };
+    let text = card.to_text().map_err(|error| failed(&error))?;
+    let bytes = weights::encode(&session.parameters, theta, Some(text)).map_err(|error| failed(&error))?;
+    storage::write_atomically(&path, &bytes)
+}
+
+fn result_json<F: Number>(
+    experiment: &Experiment,
+    session: &Session<F>,
+    theta: &[F],
+    outcome: &Outcome,
+    train_loss: Total,
+    predictions: &[Prediction],
+) -> Json {
+    let mut bytes = Vec::with_capacity(theta.len() * F::BYTES);
+    F::append_le_bytes(theta, &mut bytes);
+    let rows = experiment.predict.iter().flat_map(|predict| &predict.x).enumerate();
+    let predictions: Vec<Json> = rows
+        .zip(predictions)
+        .map(|((index, x), prediction)| {
+            json!({ "name": sample_name(experiment, index), "x": x, "prediction": prediction.to_json() })
+        })
+        .collect();
+    json!({
+        "name": experiment.name,
+        "metrics": { "train": { "loss": train_loss.mean() } },
+        "predictions": predictions,
+        "epochs": outcome.last.epoch,
+        "steps": outcome.steps,
+        "train_seconds": outcome.train_seconds,
+        "parameters": session.parameter_count,
+        "parameters_blake3": blake3::hash(&bytes).to_hex().as_str(),
+    })
+}
+
+fn sample_name(experiment: &Experiment, index: usize) -> String {
+    let names = experiment.predict.as_ref().and_then(|predict| predict.names.as_ref());
+    names.and_then(|names| names.get(index)).cloned().unwrap_or_else(|| index.to_string())
+}
+
+/// A row a sample: its name, its inputs, what the network says.
+fn prediction_table(experiment: &Experiment, predictions: &[Prediction]) -> String {
+    let mut table = Table::new(&["sample", "x", "prediction"]);
+    let rows = experiment.predict.iter().flat_map(|predict| &predict.x).enumerate();
+    for ((index, x), prediction) in rows.zip(predictions) {
+        let x: Vec<String> = x.iter().take(8).map(f64::to_string).collect();
+        let more =
+            if experiment.predict.iter().any(|predict| predict.x[index].len() > 8) { ", ..." } else { "" };
+        let outputs: Vec<String> =
+            prediction.outputs.iter().map(|(name, value)| format!("{name} {value:.3}")).collect();
+        let class = prediction.class.iter().map(|class| format!("{class}: ")).collect::<String>();
+        let x = format!("{}{more}", x.join(", "));
+        table.row([&sample_name(experiment, index), &x, &format!("{class}{}", outputs.join(", "))]);
+    }
+    table.render()
+}

@@ -1,0 +1,77 @@
+//! The one module that prints. Results go to stdout, progress and messages to stderr.
+
+// Everywhere else the lints forbid it.
+#![allow(clippy::print_stderr)]
+
+use std::io::{self, IsTerminal, Write};
+
+/// How much a user wants to read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// Results and errors only: `-q`.
+    Quiet,
+    /// What a user needs.
+    #[default]
+    Normal,
+    /// And what was decided for him: `-v`.
+    Verbose,
+}
+
+/// The two streams of the program.
+#[derive(Clone, Copy, Debug)]
+pub struct Console {
+    verbosity: Verbosity,
+}
+
+impl Console {
+    /// A console that says as much as `verbosity` asks for.
+    pub fn new(verbosity: Verbosity) -> Self {
+        Self { verbosity }
+    }
+
+    /// Writes a result to stdout. A reader that has gone away (`| head`) is not an error.
+    ///
+    /// # Errors
+    /// Any other failure of the stream: a result that cannot be written is not delivered.
+    pub fn result(&self, text: &str) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Tells the user something on stderr, unless quiet.
+    pub fn note(&self, text: &str) {
+        if self.verbosity >= Verbosity::Normal {
+            line_to_stderr(text);
+        }
+    }
+
+    /// Tells the user a detail on stderr, if verbose.
+    pub fn detail(&self, text: &str) {
+        if self.verbosity >= Verbosity::Verbose {
+            line_to_stderr(text);
+        }
+    }
+
+    /// Writes an error to stderr, quiet or not.
+    pub fn error(&self, text: &str) {
+        line_to_stderr(text);
+    }
+
+    /// How much the user wants to read.
+    pub fn verbosity(&self) -> Verbosity {
+        self.verbosity
+    }
+}
+
+/// There is nobody to tell if stderr cannot be written.
+pub(crate) fn line_to_stderr(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Whether messages may be coloured: on a terminal, unless NO_COLOR is set to anything (no-color.org).
+pub fn colours_stderr() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}

@@ -1,0 +1,158 @@
+//! `type = "inline"`: the samples stand in the experiment file.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+
+use super::{Context, DataError, Raw, RawTargets, ScaleSpec};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::document::{self, Node, Value};
+use crate::registry::Spec;
+
+/// Samples written into the experiment file.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct InlineData {
+    /// The names of the inputs.
+    features: Option<Vec<String>>,
+    /// The names of the outputs.
+    targets: Option<Vec<String>>,
+    /// A row a sample.
+    #[schemars(length(min = 1))]
+    x: Vec<Vec<f64>>,
+    /// A row of numbers a sample or, for cross_entropy, a class index or a class label a sample.
+    y: Targets,
+    /// How inputs are scaled, fitted on the training samples.
+    scale: Option<ScaleSpec>,
+}
+
+impl Spec for InlineData {
+    const TYPE: &'static str = "inline";
+}
+
+/// `y`: which of the three it is, is decided by the loss.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Targets {
+    Values(Vec<Vec<f64>>),
+    Indices(Vec<i64>),
+    Labels(Vec<String>),
+}
+
+impl JsonSchema for Targets {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Targets".into()
+    }
+
+    fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "anyOf": [
+                    { "type": "array", "items": { "type": "number" }, "minItems": 1 },
+                    { "type": "integer", "minimum": 0, "maximum": u32::MAX },
+                    { "type": "string" },
+                ],
+            },
+        })
+    }
+}
+
+/// Reads a `[data]` table that conforms to the schema.
+pub(super) fn read(node: &Node, context: &Context) -> Result<Raw, DataError> {
+    let mut mistakes = Diagnostics::new();
+    check_rows(node, "x", &mut mistakes);
+    check_targets(node, *context, &mut mistakes);
+    check_lengths(node, &mut mistakes);
+    if !mistakes.is_empty() {
+        return Err(DataError::File(mistakes));
+    }
+    let data: InlineData = document::deserialize(node).map_err(|error| {
+        let mistake = Diagnostic::new(format!("[data]: {error}")).at(node.place);
+        DataError::File(mistake.into())
+    })?;
+    let width = data.x[0].len();
+    let y = match data.y {
+        Targets::Values(rows) => RawTargets::Values { width: rows[0].len(), data: rows.concat() },
+        // The schema has bounded them.
+        Targets::Indices(indices) => {
+            RawTargets::Indices(indices.into_iter().map(|index| index as u32).collect())
+        }
+        Targets::Labels(labels) => RawTargets::Labels(labels),
+    };
+    let raw = Raw {
+        features: data.features,
+        targets: data.targets,
+        x: data.x.concat(),
+        width,
+        y,
+        scale: data.scale,
+    };
+    Ok(raw)
+}
+
+fn items<'a>(node: &'a Node, key: &str) -> &'a [Node] {
+    node.at(&[key]).and_then(Node::as_array).unwrap_or_default()
+}
+
+/// All rows have the length of the first, and it is not 0.
+fn check_rows(node: &Node, key: &str, mistakes: &mut Diagnostics) {
+    let rows = items(node, key);
+    let length = |row: &Node| row.as_array().map_or(0, <[Node]>::len);
+    let Some(first) = rows.first() else { return };
+    if length(first) == 0 {
+        mistakes.push(Diagnostic::new(format!("{key}[0] holds no number")).at(first.place));
+    }
+    for (index, row) in rows.iter().enumerate() {
+        if length(row) != length(first) {
+            let (expected, found) = (length(first), length(row));
+            let message = format!("{key}[{index}] has {found} numbers, but {key}[0] has {expected}");
+            mistakes.push(Diagnostic::new(message).at(row.place).help("every row must have the same length"));
+        }
+    }
+}
+
+/// `y` is of one kind, and of the kind that the loss compares with.
+fn check_targets(node: &Node, context: Context, mistakes: &mut Diagnostics) {
+    let targets = items(node, "y");
+    let Some(first) = targets.first() else { return };
+    let kind = |node: &Node| std::mem::discriminant(&node.value);
+    if let Some((index, other)) = targets.iter().enumerate().find(|(_, target)| kind(target) != kind(first)) {
+        let message = format!("y[{index}] is {}, but y[0] is {}", other.kind(), first.kind());
+        mistakes.push(Diagnostic::new(message).at(other.place).help("all targets must be of one kind"));
+        return;
+    }
+    match (matches!(first.value, Value::Array(_)), context.classes) {
+        (true, true) => mistakes.push(
+            Diagnostic::new("y holds rows of numbers, but the loss compares classes")
+                .at(first.place)
+                .help("write one class index or class label a sample, such as y = [0, 2, 1]"),
+        ),
+        (false, false) => {
+            mistakes
+                .push(Diagnostic::new("y holds classes, but the loss compares numbers").at(first.place).help(
+                "write a row of numbers a sample, such as y = [[1], [0]], or use the loss `cross_entropy`",
+            ))
+        }
+        (true, false) => check_rows(node, "y", mistakes),
+        (false, true) => {}
+    }
+}
+
+/// As many targets as samples, and as many names as columns.
+fn check_lengths(node: &Node, mistakes: &mut Diagnostics) {
+    let (x, y) = (items(node, "x"), items(node, "y"));
+    if let (Some(place), true) = (node.at(&["y"]).map(|y| y.place), x.len() != y.len()) {
+        let message = format!("x has {} samples, but y has {}", x.len(), y.len());
+        mistakes.push(Diagnostic::new(message).at(place));
+    }
+    for (names, rows) in [("features", x), ("targets", y)] {
+        let Some(given) = node.at(&[names]) else { continue };
+        let Some(columns) = rows.first().and_then(Node::as_array).map(<[Node]>::len) else { continue };
+        let count = items(node, names).len();
+        if count != columns {
+            let message = format!("{names} has {count} names, but the rows have {columns} numbers");
+            mistakes.push(Diagnostic::new(message).at(given.place));
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What ends a command early, and the exit code that it gives.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::diagnostic::{self, Diagnostics};
+use crate::document::{ReadError, Sources};
+
+/// Why a command could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// Mistakes in the experiment file or in `--set`.
+    #[error("{}", diagnostic::render(.0, .1, false))]
+    Experiment(Diagnostics, Sources),
+    /// The experiment file cannot be read.
+    #[error("error: {0}")]
+    Unreadable(#[from] ReadError),
+    /// The command line does not fit the experiment or the file system.
+    #[error("error: {message}\n  = help: {help}")]
+    Usage {
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        help: String,
+    },
+    /// A data or weights file.
+    #[error("error: {path}: {message}", path = .path.display())]
+    Data {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The loss is no longer a number.
+    #[error(
+        "error: {0}\n  = help: lower `learning_rate`, scale the inputs (`scale` in [data]), or start from smaller weights"
+    )]
+    Diverged(chainrule_trainer::Error),
+    /// A run directory that is not one, or does not fit.
+    #[error("error: {path}: {message}", path = .path.display())]
+    Run {
+        /// The directory or a file of it.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// Reading or writing failed.
+    #[error("error: cannot {action} {path}: {source}", path = .path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file or directory.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Training failed for another reason.
+    #[error("error: {0}")]
+    Training(chainrule_trainer::Error),
+}
+
+impl Failure {
+    /// The exit code of the contract.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Io { .. } | Self::Training(_) => 1,
+            Self::Experiment(..) | Self::Unreadable(_) | Self::Usage { .. } => 2,
+            Self::Data { .. } => 3,
+            Self::Diverged(_) => 4,
+            Self::Run { .. } => 5,
+        }
+    }
+
+    /// The message as a user reads it, with colours on a terminal.
+    pub fn render(&self, colour: bool) -> String {
+        match self {
+            Self::Experiment(diagnostics, sources) => diagnostic::render(diagnostics, sources, colour),
+            other => diagnostic::visible(&other.to_string()),
+        }
+    }
+
+    /// An I/O failure.
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { action, path, source }
+    }
+}
+
+impl From<chainrule_trainer::Error> for Failure {
+    fn from(error: chainrule_trainer::Error) -> Self {
+        match error {
+            chainrule_trainer::Error::Diverged { .. } => Self::Diverged(error),
+            other => Self::Training(other),
+        }
+    }
+}
+
+impl From<&Failure> for ExitCode {
+    fn from(failure: &Failure) -> Self {
+        Self::from(failure.code())
+    }
+}

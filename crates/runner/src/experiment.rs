@@ -1,0 +1,305 @@
+//! An experiment as it will run: file, `extends` and `--set` merged, checked, and every default filled in.
+
+use std::path::{Path, PathBuf};
+
+use crate::conform::Schema;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::document::{self, Loaded, Node, Place, Sources, Table, Value};
+use crate::error::Failure;
+use crate::model::{ModelPlan, made_up_name};
+use crate::registry::{BuildError, Entry, Number, Outputs, Registry, find};
+use crate::schema;
+use crate::spec::{Dtype, OptimizerCommon, PredictTable, RuntimeTable, TrainTable};
+
+/// The longest name of an experiment, which becomes a directory's.
+const LONGEST_NAME: usize = 100;
+
+/// A checked experiment.
+#[derive(Debug)]
+pub struct Experiment {
+    /// Every key with its value; loaded again, it gives the same result.
+    pub resolved: Node,
+    /// The texts it came from, for messages about what is found later.
+    pub sources: Sources,
+    /// `name`.
+    pub name: String,
+    /// `seed`.
+    pub seed: u64,
+    /// `dtype`.
+    pub dtype: Dtype,
+    /// `[train]`.
+    pub train: TrainTable,
+    /// `[predict]`.
+    pub predict: Option<PredictTable>,
+    /// `[runtime]`.
+    pub runtime: RuntimeTable,
+    /// `[model] layers`.
+    pub model: ModelPlan,
+    /// `[model] input_shape`.
+    pub input_shape: Option<Vec<usize>>,
+    /// `[model] initial_weights`, absolute.
+    pub initial_weights: Option<PathBuf>,
+    pub(crate) optimizer: OptimizerCommon,
+}
+
+impl Experiment {
+    /// Loads an experiment file and applies `--set` arguments.
+    ///
+    /// # Errors
+    /// [`Failure::Unreadable`] without a readable file; [`Failure::Experiment`] with all mistakes that can be seen
+    /// without the data.
+    pub fn load(path: &Path, overrides: &[String], registry: &Registry) -> Result<Self, Failure> {
+        let Loaded { mut root, sources, diagnostics } = document::load(path, overrides)?;
+        if !diagnostics.is_empty() {
+            return Err(Failure::Experiment(diagnostics, sources));
+        }
+        let schema = Schema::new(&schema::experiment(registry));
+        let diagnostics = schema.check(&root);
+        if !diagnostics.is_empty() {
+            return Err(Failure::Experiment(diagnostics, sources));
+        }
+        name_everything(&mut root, path);
+        inherit_initializers(&mut root, registry);
+        schema.fill_defaults(&mut root);
+        make_paths_absolute(&mut root, &sources);
+        match Parts::read(&root) {
+            Ok(parts) => Ok(parts.into_experiment(root, sources)),
+            Err(diagnostics) => Err(Failure::Experiment(diagnostics, sources)),
+        }
+    }
+
+    /// The tree as the text of `config.toml`.
+    pub fn resolved_toml(&self) -> String {
+        self.resolved.as_table().map(document::to_toml_string).unwrap_or_default()
+    }
+
+    /// The node at a path, or the whole tree, for a message's place.
+    pub(crate) fn place(&self, path: &[&str]) -> Place {
+        self.resolved.at(path).map_or(self.resolved.place, |node| node.place)
+    }
+
+    /// A mistake found after loading.
+    pub(crate) fn mistake(&self, diagnostics: impl Into<Diagnostics>) -> Failure {
+        Failure::Experiment(diagnostics.into(), self.sources.clone())
+    }
+
+    /// The registered type that a table names, and its keys without those common to its kind.
+    pub(crate) fn variant<'r, B>(
+        &self,
+        entries: &'r [Entry<B>],
+        table: &str,
+    ) -> Result<(&'r Entry<B>, Node), Failure> {
+        let node = self.resolved.at(&[table]);
+        let name = node.and_then(|node| node.at(&["type"])).and_then(Node::as_str).unwrap_or_default();
+        let unknown = || self.mistake(Diagnostic::new(format!("unknown type `{name}` in [{table}]")));
+        let entry = find(entries, name).ok_or_else(unknown)?;
+        let mut keys = node.cloned().ok_or_else(unknown)?;
+        let own = |key: &str| !entry.schema["properties"][key].is_null();
+        if let Some(table) = keys.as_table_mut() {
+            let foreign: Vec<String> =
+                table.iter().map(|entry| entry.key.clone()).filter(|key| !own(key)).collect();
+            foreign.iter().for_each(|key| drop(table.remove(key)));
+        }
+        Ok((entry, keys))
+    }
+
+    /// What the loss takes the network's outputs for.
+    ///
+    /// # Errors
+    /// [`Failure::Experiment`] if the loss is not registered.
+    pub fn outputs(&self, registry: &Registry) -> Result<Outputs, Failure> {
+        let (entry, keys) = self.variant(registry.losses(), "loss")?;
+        (entry.build.outputs)(&keys).map_err(|error| self.key_mistake("loss", &error))
+    }
+
+    /// The optimiser.
+    ///
+    /// # Errors
+    /// [`Failure::Experiment`] if its keys contradict each other.
+    pub fn optimizer<F: Number>(
+        &self,
+        registry: &Registry,
+    ) -> Result<Box<dyn chainrule_trainer::Optimizer<F>>, Failure> {
+        let (entry, keys) = self.variant(registry.optimizers(), "optimizer")?;
+        F::optimizer(entry, &keys).map_err(|error| self.key_mistake("optimizer", &error))
+    }
+
+    /// A key of a table that the others do not allow, at its place.
+    pub(crate) fn key_mistake(&self, table: &str, error: &BuildError) -> Failure {
+        let place = match error {
+            BuildError::Key { key, .. } => self.place(&[table, key]),
+            _ => self.place(&[table]),
+        };
+        self.mistake(Diagnostic::new(format!("[{table}]: {error}")).at(place))
+    }
+}
+
+/// The typed tables of a resolved tree.
+struct Parts {
+    name: String,
+    seed: u64,
+    dtype: Dtype,
+    train: TrainTable,
+    predict: Option<PredictTable>,
+    runtime: RuntimeTable,
+    model: ModelPlan,
+    input_shape: Option<Vec<usize>>,
+    initial_weights: Option<PathBuf>,
+    optimizer: OptimizerCommon,
+}
+
+impl Parts {
+    fn read(root: &Node) -> Result<Self, Diagnostics> {
+        let mut mistakes = Diagnostics::new();
+        check_name(root, &mut mistakes);
+        let layers = root.at(&["model", "layers"]).and_then(Node::as_array).unwrap_or_default();
+        let model = match ModelPlan::new(layers) {
+            Ok(model) => Some(model),
+            Err(found) => {
+                mistakes.append(found);
+                None
+            }
+        };
+        let (Some(model), true) = (model, mistakes.is_empty()) else { return Err(mistakes) };
+        Ok(Self {
+            name: read_at(root, &["name"])?.unwrap_or_default(),
+            seed: read_at(root, &["seed"])?.unwrap_or_default(),
+            dtype: read_at(root, &["dtype"])?.unwrap_or_default(),
+            train: required(read_at(root, &["train"])?, "train")?,
+            predict: read_at(root, &["predict"])?,
+            runtime: read_at(root, &["runtime"])?.unwrap_or_default(),
+            model,
+            input_shape: read_at(root, &["model", "input_shape"])?,
+            initial_weights: read_at(root, &["model", "initial_weights"])?,
+            optimizer: common_keys(root)?,
+        })
+    }
+
+    fn into_experiment(self, resolved: Node, sources: Sources) -> Experiment {
+        let Self {
+            name,
+            seed,
+            dtype,
+            train,
+            predict,
+            runtime,
+            model,
+            input_shape,
+            initial_weights,
+            optimizer,
+        } = self;
+        Experiment {
+            resolved,
+            sources,
+            name,
+            seed,
+            dtype,
+            train,
+            predict,
+            runtime,
+            model,
+            input_shape,
+            initial_weights,
+            optimizer,
+        }
+    }
+}
+
+/// Reads what stands at a path, which conforms to the schema.
+fn read_at<T: serde::de::DeserializeOwned>(root: &Node, path: &[&str]) -> Result<Option<T>, Diagnostics> {
+    let read = |node: &Node| {
+        let mistake = |error| Diagnostic::new(format!("{}: {error}", path.join("."))).at(node.place);
+        document::deserialize(node).map_err(mistake)
+    };
+    Ok(root.at(path).map(read).transpose()?)
+}
+
+fn required<T>(value: Option<T>, table: &str) -> Result<T, Diagnostics> {
+    value.ok_or_else(|| Diagnostic::new(format!("missing table [{table}]")).into())
+}
+
+/// The keys of `[optimizer]` that every optimiser takes.
+fn common_keys(root: &Node) -> Result<OptimizerCommon, Diagnostics> {
+    let mut keys = Table::new();
+    let optimizer = root.at(&["optimizer"]).and_then(Node::as_table);
+    for key in ["learning_rate", "weight_decay_on"] {
+        if let Some(entry) = optimizer.and_then(|table| table.entry(key)) {
+            keys.insert(key, entry.key_place, entry.node.clone());
+        }
+    }
+    let place = root.at(&["optimizer"]).map_or(root.place, |node| node.place);
+    let keys = Node::new(Value::Table(keys), place);
+    document::deserialize(&keys)
+        .map_err(|error| Diagnostic::new(format!("[optimizer]: {error}")).at(place).into())
+}
+
+/// Gives the experiment the name of its file and every layer without a name `TYPE_N`.
+fn name_everything(root: &mut Node, path: &Path) {
+    let Some(table) = root.as_table_mut() else { return };
+    if !table.contains_key("name") {
+        let stem =
+            path.file_stem().map_or_else(|| "experiment".into(), |stem| stem.to_string_lossy().into_owned());
+        table.insert("name", Place::none(), Node::new(Value::String(stem), Place::none()));
+    }
+    for (index, layer) in layers_mut(root).iter_mut().enumerate() {
+        let Some(layer) = layer.as_table_mut() else { continue };
+        let type_name = layer.get("type").and_then(Node::as_str).unwrap_or_default();
+        let name = made_up_name(index, type_name);
+        if !layer.contains_key("name") {
+            layer.insert("name", Place::none(), Node::new(Value::String(name), Place::none()));
+        }
+    }
+}
+
+/// Gives every layer that takes `weight_init` or `bias_init` and has none that of `[model]`.
+fn inherit_initializers(root: &mut Node, registry: &Registry) {
+    for key in ["weight_init", "bias_init"] {
+        let Some(default) = root.at(&["model", key]).cloned() else { continue };
+        for layer in layers_mut(root) {
+            let Some(layer) = layer.as_table_mut() else { continue };
+            let type_name = layer.get("type").and_then(Node::as_str).unwrap_or_default();
+            let takes = find(registry.layers(), type_name)
+                .is_some_and(|entry| entry.schema["properties"].get(key).is_some());
+            if takes && !layer.contains_key(key) {
+                layer.insert(key, default.place, default.clone());
+            }
+        }
+    }
+}
+
+fn layers_mut(root: &mut Node) -> &mut [Node] {
+    let layers = root
+        .as_table_mut()
+        .and_then(|root| root.get_mut("model"))
+        .and_then(Node::as_table_mut)
+        .and_then(|model| model.get_mut("layers"));
+    match layers {
+        Some(Node { value: Value::Array(layers), .. }) => layers,
+        _ => &mut [],
+    }
+}
+
+/// Paths are relative to the file that they stand in; those of `--set` to the working directory.
+fn make_paths_absolute(root: &mut Node, sources: &Sources) {
+    let model = root.as_table_mut().and_then(|root| root.get_mut("model")).and_then(Node::as_table_mut);
+    let Some(node) = model.and_then(|model| model.get_mut("initial_weights")) else { return };
+    let Some(path) = node.as_str() else { return };
+    let path = sources.directory(node.place).unwrap_or(Path::new("")).join(path);
+    let absolute = std::path::absolute(&path).unwrap_or(path);
+    node.value = Value::String(absolute.to_string_lossy().into_owned());
+}
+
+/// The name becomes the run directory's.
+fn check_name(root: &Node, mistakes: &mut Diagnostics) {
+    let Some(node) = root.at(&["name"]) else { return };
+    let name = node.as_str().unwrap_or_default();
+    let bad = |c: char| c == '/' || c == '\\' || c.is_control();
+    let message = if name.is_empty() || name == "." || name == ".." || name.contains(bad) {
+        "the name of the experiment must be usable as the name of a directory"
+    } else if name.len() > LONGEST_NAME {
+        "the name of the experiment is too long for a directory"
+    } else {
+        return;
+    };
+    mistakes.push(Diagnostic::new(message).at(node.place).help("set `name`, such as name = \"gender\""));
+}

@@ -1,0 +1,423 @@
+//! `[model]`: from the file's layers to a network, with every mistake at its place.
+
+use chainrule_core::layers::{Activate, Chain, Graph, Node as GraphNode, Source};
+use chainrule_core::{Activation, Error, Layer, MAX_INPUTS, Shape};
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::document::{Node, Place, Value};
+use crate::registry::{BuildError, LayerContext, Number, Registry, find};
+use crate::suggest;
+
+/// What a layer's `inputs` call the input of the network.
+pub const INPUT: &str = "input";
+
+/// The keys of a layer that are not of its type.
+const COMMON_KEYS: [&str; 4] = ["type", "name", "inputs", "activation"];
+
+/// One entry of `layers`, its wiring understood, its own keys not yet read.
+#[derive(Clone, Debug)]
+pub struct LayerPlan {
+    /// `type`.
+    pub type_name: String,
+    /// `name`, or the one made up.
+    pub name: String,
+    /// Where its inputs come from; `None` is the network's input.
+    inputs: Vec<Option<usize>>,
+    /// `activation`: its type and its keys.
+    activation: Option<(String, Node)>,
+    /// Its own keys.
+    keys: Node,
+    /// `layers[1] (dense "output")`.
+    label: String,
+    place: Place,
+    input_places: Vec<Place>,
+}
+
+/// All layers, in an order in which each comes after those it reads; the last is the output.
+#[derive(Clone, Debug)]
+pub struct ModelPlan {
+    layers: Vec<LayerPlan>,
+    /// Whether each layer reads the one before it and nothing else.
+    is_chain: bool,
+}
+
+/// A row of `summary`.
+#[derive(Clone, Debug)]
+pub struct LayerSummary {
+    /// The layer's name.
+    pub name: String,
+    /// Its type.
+    pub type_name: String,
+    /// The type of its activation.
+    pub activation: Option<String>,
+    /// The shape of one sample of its output.
+    pub output: Shape,
+    /// How many parameters it has.
+    pub parameters: usize,
+    /// Multiply-adds of one sample's forward pass.
+    pub multiply_adds: usize,
+}
+
+/// What to do with the activation of the last layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Head {
+    /// Apply it.
+    Keep,
+    /// Leave it to the loss, which is computed together with it.
+    Fused,
+}
+
+impl ModelPlan {
+    /// Understands the wiring of a list of layers that conforms to the schema.
+    ///
+    /// # Errors
+    /// Bad, reserved or repeated names; inputs that do not exist; cycles; layers whose output nothing uses.
+    pub fn new(layers: &[Node]) -> Result<Self, Diagnostics> {
+        let mut mistakes = Diagnostics::new();
+        let names: Vec<String> =
+            layers.iter().enumerate().map(|(index, layer)| name_of(index, layer)).collect();
+        check_names(layers, &names, &mut mistakes);
+        let mut plans: Vec<LayerPlan> = Vec::with_capacity(layers.len());
+        for (index, layer) in layers.iter().enumerate() {
+            plans.push(plan_layer(index, layer, &names, &mut mistakes));
+        }
+        if mistakes.is_empty() {
+            check_all_used(&plans, &mut mistakes);
+        }
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        let follows = |(index, plan): (usize, &LayerPlan)| plan.inputs == [index.checked_sub(1)];
+        let is_chain = plans.iter().enumerate().all(follows);
+        Ok(Self { layers: in_order(plans)?, is_chain })
+    }
+
+    /// The activation of the output, if it has one: its type and its place.
+    pub fn head(&self) -> Option<(&str, Place)> {
+        let last = self.layers.last()?;
+        last.activation.as_ref().map(|(name, node)| (name.as_str(), node.place))
+    }
+
+    /// Builds the network for samples of shape `input`.
+    ///
+    /// # Errors
+    /// The first layer that cannot be built on what comes before it, named with both shapes.
+    pub fn build<F: Number>(
+        &self,
+        registry: &Registry,
+        input: &Shape,
+        head: Head,
+    ) -> Result<Box<dyn Layer<F>>, Diagnostics> {
+        let built = self.build_layers(registry, input, head)?;
+        let whole =
+            |error: Error| Diagnostics::from(Diagnostic::new(error.to_string()).at(self.layers[0].place));
+        if self.is_chain {
+            Ok(Box::new(Chain::new(self.links(built)).map_err(whole)?))
+        } else {
+            Ok(Box::new(Graph::new(vec![input.clone()], self.nodes(built)).map_err(whole)?))
+        }
+    }
+
+    /// The layers one by one, for a table of them.
+    ///
+    /// # Errors
+    /// As [`ModelPlan::build`].
+    pub fn summary<F: Number>(
+        &self,
+        registry: &Registry,
+        input: &Shape,
+    ) -> Result<Vec<LayerSummary>, Diagnostics> {
+        let built = self.build_layers::<F>(registry, input, Head::Keep)?;
+        let summary = |(plan, built): (&LayerPlan, Built<F>)| LayerSummary {
+            name: plan.name.clone(),
+            type_name: plan.type_name.clone(),
+            activation: plan.activation.as_ref().map(|(name, _)| name.clone()),
+            output: built.layer.output_shape().clone(),
+            parameters: built.layer.parameters().iter().map(|parameter| parameter.shape.len()).sum(),
+            multiply_adds: built.layer.multiply_adds(),
+        };
+        Ok(self.layers.iter().zip(built).map(summary).collect())
+    }
+
+    fn build_layers<F: Number>(
+        &self,
+        registry: &Registry,
+        input: &Shape,
+        head: Head,
+    ) -> Result<Vec<Built<F>>, Diagnostics> {
+        let mut built: Vec<Built<F>> = Vec::with_capacity(self.layers.len());
+        for (index, plan) in self.layers.iter().enumerate() {
+            let is_last = index + 1 == self.layers.len();
+            let keeps_activation = !is_last || head == Head::Keep;
+            built.push(self.build_layer(registry, plan, input, &built, keeps_activation)?);
+        }
+        Ok(built)
+    }
+
+    fn build_layer<F: Number>(
+        &self,
+        registry: &Registry,
+        plan: &LayerPlan,
+        input: &Shape,
+        built: &[Built<F>],
+        keeps_activation: bool,
+    ) -> Result<Built<F>, Diagnostics> {
+        let mistake = |error: BuildError| self.build_mistake(plan, error, input, built);
+        let shapes: Vec<Shape> = plan
+            .inputs
+            .iter()
+            .map(|source| source.map_or(input, |index| built[index].layer.output_shape()).clone())
+            .collect();
+        let build_activation = |output: &Shape| match &plan.activation {
+            Some((name, keys)) => match find(registry.activations(), name) {
+                Some(entry) => F::activation(entry, keys, output),
+                None => Err(unknown("activation")),
+            },
+            None => Err(unknown("activation")),
+        };
+        let has_activation = keeps_activation && plan.activation.is_some();
+        let mut context = LayerContext::new(&shapes, has_activation.then_some(&build_activation as _));
+        let entry = find(registry.layers(), &plan.type_name).ok_or_else(|| mistake(unknown("type")))?;
+        let layer = F::layer(entry, &plan.keys, &mut context).map_err(mistake)?;
+        let activation = context.remaining(layer.output_shape()).map_err(mistake)?;
+        Ok(Built { layer, activation })
+    }
+
+    /// Names the layer, its place, and where its inputs come from with their shapes.
+    fn build_mistake<F: Number>(
+        &self,
+        plan: &LayerPlan,
+        error: BuildError,
+        input: &Shape,
+        built: &[Built<F>],
+    ) -> Diagnostics {
+        let place = match &error {
+            BuildError::Key { key, .. } => plan.keys.at(&[key]).map(|node| node.place),
+            _ => plan.input_places.first().copied(),
+        };
+        let sources: Vec<String> = plan
+            .inputs
+            .iter()
+            .map(|source| match *source {
+                None => format!("the network's input {input}"),
+                Some(index) => {
+                    let (label, shape) = (&self.layers[index].label, built[index].layer.output_shape());
+                    format!("{label} {shape}")
+                }
+            })
+            .collect();
+        let place = place.filter(|place| !place.is_none()).unwrap_or(plan.place);
+        Diagnostic::new(format!("{}: {error}", plan.label))
+            .at(place)
+            .help(format!("it reads {}", sources.join(" and ")))
+            .into()
+    }
+
+    /// Layers one after the other, an activation that was not fused as a layer of its own.
+    fn links<F: Number>(&self, built: Vec<Built<F>>) -> Vec<(String, Box<dyn Layer<F>>)> {
+        let mut links: Vec<(String, Box<dyn Layer<F>>)> = Vec::new();
+        for (plan, built) in self.layers.iter().zip(built) {
+            let shape = built.layer.output_shape().clone();
+            links.push((plan.name.clone(), built.layer));
+            if let Some(activation) = built.activation {
+                links.push((activation_name(&plan.name), Box::new(Activate::new(&shape, activation))));
+            }
+        }
+        links
+    }
+
+    /// The same as nodes of a graph.
+    fn nodes<F: Number>(&self, built: Vec<Built<F>>) -> Vec<GraphNode<F>> {
+        let mut nodes = Vec::new();
+        let mut position = Vec::with_capacity(built.len());
+        for (plan, built) in self.layers.iter().zip(built) {
+            let source = |source: &Option<usize>| {
+                source.map_or(Source::Input(0), |index| Source::Node(position[index]))
+            };
+            let shape = built.layer.output_shape().clone();
+            let inputs = plan.inputs.iter().map(source).collect();
+            nodes.push(GraphNode { name: plan.name.clone(), layer: built.layer, inputs });
+            if let Some(activation) = built.activation {
+                let inputs = vec![Source::Node(nodes.len() - 1)];
+                let layer = Box::new(Activate::new(&shape, activation));
+                nodes.push(GraphNode { name: activation_name(&plan.name), layer, inputs });
+            }
+            position.push(nodes.len() - 1);
+        }
+        nodes
+    }
+}
+
+/// A layer, and its activation if it has not fused it.
+struct Built<F> {
+    layer: Box<dyn Layer<F>>,
+    activation: Option<Box<dyn Activation<F>>>,
+}
+
+/// A name that no layer can have, as names have no points.
+fn activation_name(layer: &str) -> String {
+    format!("{layer}.activation")
+}
+
+fn unknown(key: &'static str) -> BuildError {
+    BuildError::Key { key, message: format!("unknown {key}") }
+}
+
+/// The name of a layer that has none.
+pub fn made_up_name(index: usize, type_name: &str) -> String {
+    format!("{type_name}_{index}")
+}
+
+fn type_of(layer: &Node) -> &str {
+    layer.at(&["type"]).and_then(Node::as_str).unwrap_or_default()
+}
+
+fn name_of(index: usize, layer: &Node) -> String {
+    match layer.at(&["name"]).and_then(Node::as_str) {
+        Some(name) => name.to_owned(),
+        None => made_up_name(index, type_of(layer)),
+    }
+}
+
+fn label_of(index: usize, layer: &Node, name: &str) -> String {
+    format!("model.layers[{index}] ({} \"{name}\")", type_of(layer))
+}
+
+fn check_names(layers: &[Node], names: &[String], mistakes: &mut Diagnostics) {
+    for (index, (layer, name)) in layers.iter().zip(names).enumerate() {
+        let place = layer.at(&["name"]).map_or(layer.place, |node| node.place);
+        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        if name.is_empty() || !name.chars().all(allowed) {
+            let message = format!("the name \"{name}\" of {} is not allowed", label_of(index, layer, name));
+            let help = "names are made of letters, digits, `_` and `-`";
+            mistakes.push(Diagnostic::new(message).at(place).help(help));
+        } else if name == INPUT {
+            let message = format!("no layer can be named \"{INPUT}\": it is the name of the network's input");
+            mistakes.push(Diagnostic::new(message).at(place));
+        } else if let Some(first) = names[..index].iter().position(|other| other == name) {
+            let message =
+                format!("model.layers[{first}] and model.layers[{index}] are both named \"{name}\"");
+            mistakes.push(Diagnostic::new(message).at(place).help("give one of them another name"));
+        }
+    }
+}
+
+fn plan_layer(index: usize, layer: &Node, names: &[String], mistakes: &mut Diagnostics) -> LayerPlan {
+    let label = label_of(index, layer, &names[index]);
+    let mut keys = layer.clone();
+    if let Some(table) = keys.as_table_mut() {
+        COMMON_KEYS.iter().for_each(|key| drop(table.remove(key)));
+    }
+    let listed = layer.at(&["inputs"]).and_then(Node::as_array);
+    let mut inputs = Vec::new();
+    let mut input_places = Vec::new();
+    for node in listed.unwrap_or_default() {
+        let name = node.as_str().unwrap_or_default();
+        input_places.push(node.place);
+        match names.iter().position(|other| other == name) {
+            Some(source) if source == index => {
+                mistakes.push(Diagnostic::new(format!("{label} reads its own output")).at(node.place));
+            }
+            Some(source) => inputs.push(Some(source)),
+            None if name == INPUT => inputs.push(None),
+            None => {
+                let known = names.iter().map(String::as_str).chain([INPUT]);
+                let near = suggest::nearest(name, known).map(|near| format!("did you mean \"{near}\"?"));
+                let message = format!("{label} reads \"{name}\", but no layer has that name");
+                mistakes.push(Diagnostic::new(message).at(node.place).maybe_help(near));
+            }
+        }
+    }
+    if listed.is_none() {
+        inputs.push(index.checked_sub(1));
+    }
+    if inputs.len() > MAX_INPUTS {
+        let message = format!("{label} reads {} layers; at most {MAX_INPUTS} are possible", inputs.len());
+        let help = "nest it: join the outputs of smaller groups";
+        mistakes.push(Diagnostic::new(message).at(layer.place).help(help));
+    }
+    LayerPlan {
+        type_name: type_of(layer).to_owned(),
+        name: names[index].clone(),
+        inputs,
+        activation: layer.at(&["activation"]).map(activation_of),
+        keys,
+        label,
+        place: layer.place,
+        input_places,
+    }
+}
+
+/// The type of an activation and its keys, from either form.
+fn activation_of(node: &Node) -> (String, Node) {
+    match node.as_str() {
+        Some(name) => (name.to_owned(), Node::new(Value::Table(crate::document::Table::new()), node.place)),
+        None => {
+            let mut keys = node.clone();
+            let name = type_of(node).to_owned();
+            if let Some(table) = keys.as_table_mut() {
+                table.remove("type");
+            }
+            (name, keys)
+        }
+    }
+}
+
+fn check_all_used(plans: &[LayerPlan], mistakes: &mut Diagnostics) {
+    let used = |index: usize| plans.iter().any(|plan| plan.inputs.contains(&Some(index)));
+    for (index, plan) in plans.iter().enumerate().take(plans.len() - 1) {
+        if !used(index) {
+            let message = format!("nothing uses the output of {}", plan.label);
+            let help = "name it in the `inputs` of another layer, or remove it; the last layer is the output";
+            mistakes.push(Diagnostic::new(message).at(plan.place).help(help));
+        }
+    }
+    if let Some(last) = plans.last().filter(|_| used(plans.len() - 1)) {
+        let message = format!("{} is the output, but another layer reads it", last.label);
+        mistakes.push(Diagnostic::new(message).at(last.place).help("put the output last"));
+    }
+}
+
+/// The layers so that each comes after those it reads, else in the order of the file (Kahn, 1962).
+fn in_order(plans: Vec<LayerPlan>) -> Result<Vec<LayerPlan>, Diagnostics> {
+    let mut new_index: Vec<Option<usize>> = vec![None; plans.len()];
+    let mut order: Vec<usize> = Vec::with_capacity(plans.len());
+    while order.len() < plans.len() {
+        let is_ready = |&index: &usize| {
+            let known = |source: &Option<usize>| source.is_none_or(|source| new_index[source].is_some());
+            new_index[index].is_none() && plans[index].inputs.iter().all(known)
+        };
+        let Some(next) = (0..plans.len()).find(is_ready) else {
+            return Err(cycle(&plans, &new_index));
+        };
+        new_index[next] = Some(order.len());
+        order.push(next);
+    }
+    let mut plans: Vec<Option<LayerPlan>> = plans.into_iter().map(Some).collect();
+    let moved = order.iter().filter_map(|&index| plans[index].take()).map(|mut plan| {
+        for source in plan.inputs.iter_mut().flatten() {
+            *source = new_index[*source].unwrap_or(*source);
+        }
+        plan
+    });
+    Ok(moved.collect())
+}
+
+/// Names the layers of one cycle: from any layer that cannot run, always on to an input that cannot run.
+fn cycle(plans: &[LayerPlan], new_index: &[Option<usize>]) -> Diagnostics {
+    let blocked = |source: &&Option<usize>| source.is_some_and(|source| new_index[source].is_none());
+    let start = new_index.iter().position(Option::is_none).unwrap_or_default();
+    let mut path = vec![start];
+    let mut at = start;
+    while let Some(&Some(next)) = plans[at].inputs.iter().find(blocked) {
+        if let Some(first) = path.iter().position(|&seen| seen == next) {
+            path.drain(..first);
+            break;
+        }
+        path.push(next);
+        at = next;
+    }
+    let names: Vec<String> = path.iter().map(|&index| format!("\"{}\"", plans[index].name)).collect();
+    let message = format!("layers read each other in a circle: {}", names.join(" reads "));
+    Diagnostic::new(message).at(plans[path[0]].place).into()
+}

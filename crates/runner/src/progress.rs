@@ -1,0 +1,151 @@
+//! What a run shows while it trains: a bar on a terminal, plain lines elsewhere, JSON on request.
+
+use std::error::Error;
+use std::io::{self, IsTerminal};
+
+use chainrule_trainer::{Observer, Progress, Record};
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::console::{Verbosity, colours_stderr, line_to_stderr};
+use crate::run_dir::{MetricsFile, metrics_line};
+
+/// `--progress`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Style {
+    /// A bar on a terminal, plain lines elsewhere.
+    #[default]
+    Auto,
+    /// A bar with ETA, loss and samples a second.
+    Bar,
+    /// A line a logged epoch.
+    Plain,
+    /// A JSON object a logged epoch, as in metrics.jsonl.
+    Json,
+    /// Nothing.
+    None,
+}
+
+enum Display {
+    Bar(ProgressBar),
+    Plain,
+    Json,
+    None,
+}
+
+/// Shows progress and writes `metrics.jsonl`.
+pub struct Watcher {
+    display: Display,
+    metrics: MetricsFile,
+    epochs: u64,
+}
+
+impl Watcher {
+    /// A watcher of a run over `epochs` passes of `samples` samples.
+    pub fn new(style: Style, verbosity: Verbosity, metrics: MetricsFile, epochs: u64, samples: u64) -> Self {
+        let display = match style {
+            _ if verbosity == Verbosity::Quiet => Display::None,
+            Style::None => Display::None,
+            Style::Json => Display::Json,
+            Style::Plain => Display::Plain,
+            Style::Bar => Display::Bar(bar(epochs.saturating_mul(samples))),
+            Style::Auto if io::stderr().is_terminal() => Display::Bar(bar(epochs.saturating_mul(samples))),
+            Style::Auto => Display::Plain,
+        };
+        Self { display, metrics, epochs }
+    }
+
+    /// Removes the bar.
+    pub fn finish(&self) {
+        if let Display::Bar(bar) = &self.display {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn bar(samples: u64) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(samples), ProgressDrawTarget::stderr());
+    let template = match colours_stderr() {
+        true => "{msg}  {wide_bar:.cyan/blue}  {percent:>3} %  {per_sec}  ETA {eta}",
+        false => "{msg}  {wide_bar}  {percent:>3} %  {per_sec}  ETA {eta}",
+    };
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let per_second = |state: &indicatif::ProgressState, text: &mut dyn std::fmt::Write| {
+        // Infallible: into the bar's own buffer.
+        let _ = write!(text, "{:.0} samples/s", state.per_sec());
+    };
+    bar.set_style(style.with_key("per_sec", per_second));
+    bar
+}
+
+/// A number with four digits that mean something.
+pub(crate) fn short(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".into(),
+        magnitude if (1e-3..1e5).contains(&magnitude) => format!("{value:.4}"),
+        _ => format!("{value:.3e}"),
+    }
+}
+
+fn plain_line(record: &Record, epochs: u64) -> String {
+    let width = epochs.to_string().len();
+    let mut line =
+        format!("epoch {:>width$}/{epochs}  running_loss {}", record.epoch, short(record.running_loss));
+    let losses = [("train_loss", record.train_loss), ("validation_loss", record.validation_loss)];
+    for (name, loss) in losses.into_iter().filter_map(|(name, loss)| loss.map(|loss| (name, loss))) {
+        line += &format!("  {name} {}", short(loss));
+    }
+    line
+}
+
+impl Observer for Watcher {
+    fn progressed(&mut self, progress: Progress) {
+        if let Display::Bar(bar) = &self.display {
+            bar.set_position(progress.samples);
+            let epochs = self.epochs;
+            bar.set_message(format!("epoch {}/{epochs}  loss {}", progress.epoch, short(progress.loss)));
+        }
+    }
+
+    fn logged(&mut self, record: &Record) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.metrics.append(record).map_err(|error| format!("cannot write metrics.jsonl: {error}"))?;
+        match &self.display {
+            Display::Bar(bar) => {
+                let loss = record.validation_loss.or(record.train_loss).unwrap_or(record.running_loss);
+                bar.set_message(format!("epoch {}/{}  loss {}", record.epoch, self.epochs, short(loss)));
+            }
+            Display::Plain => line_to_stderr(&plain_line(record, self.epochs)),
+            Display::Json => line_to_stderr(&metrics_line(record)),
+            Display::None => {}
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_the_digits_that_matter() {
+        assert_eq!(
+            ["0", "0.2345", "1.234e-5"],
+            [short(0.0), short(0.23451), short(1.2341e-5)].map(|text| text)
+        );
+    }
+
+    #[test]
+    fn a_plain_line_names_every_loss() {
+        let record = Record {
+            epoch: 11,
+            step: 44,
+            running_loss: 0.25,
+            train_loss: Some(0.23),
+            validation_loss: None,
+            learning_rate: 0.1,
+            train_seconds: 0.0,
+            epochs_since: 10,
+        };
+        assert_eq!(plain_line(&record, 1000), "epoch   11/1000  running_loss 0.2500  train_loss 0.2300");
+    }
+}

@@ -1,0 +1,222 @@
+//! The directory of a run: where it is, how it appears, what is in it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use chainrule_trainer::Record;
+use serde::Serialize;
+
+use crate::error::Failure;
+use crate::storage;
+
+/// The resolved experiment.
+pub const CONFIG: &str = "config.toml";
+/// A line a logged epoch.
+pub const METRICS: &str = "metrics.jsonl";
+/// The trained model.
+pub const MODEL: &str = "model.safetensors";
+/// What came out.
+pub const RESULT: &str = "result.json";
+
+/// Where runs go without `--out`.
+const RUNS: &str = "runs";
+
+/// A run directory.
+#[derive(Debug)]
+pub struct RunDir {
+    path: PathBuf,
+}
+
+/// What to do with a run that is in the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// Leave it.
+    Keep,
+    /// Replace it: `--force`.
+    Replace,
+}
+
+impl RunDir {
+    /// Finds where a run will go, before anything is computed or written: `out`, or `runs/NAME` with a number added while
+    /// the name is taken.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] if `out` exists and may not be replaced, or is not a run.
+    pub fn choose(out: Option<&Path>, name: &str, existing: Existing) -> Result<PathBuf, Failure> {
+        let Some(out) = out else {
+            let base = Path::new(RUNS).join(name);
+            let numbered = (2u32..).map(|number| Path::new(RUNS).join(format!("{name}-{number}")));
+            let free = |path: &PathBuf| path.symlink_metadata().is_err();
+            let chosen = match existing {
+                Existing::Replace => Some(base),
+                Existing::Keep => std::iter::once(base).chain(numbered).find(free),
+            };
+            let path = chosen.unwrap_or_else(|| unreachable!("a directory has fewer entries than 2^32"));
+            return check_replaceable(&path, existing).map(|()| path);
+        };
+        check_replaceable(out, existing)?;
+        Ok(out.to_owned())
+    }
+
+    /// Makes the directory with its first files appear by one rename.
+    ///
+    /// # Errors
+    /// [`Failure::Io`] naming what could not be written; then nothing is left behind.
+    pub fn create(path: &Path, config: &str, existing: Existing) -> Result<Self, Failure> {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        fs::create_dir_all(parent).map_err(Failure::io("create", parent))?;
+        let failed = |action| Failure::io(action, path);
+        let staging = staging_builder().tempdir_in(parent).map_err(failed("create"))?;
+        storage::write_atomically(&staging.path().join(CONFIG), config.as_bytes())?;
+        File::create(staging.path().join(METRICS)).map_err(failed("create"))?;
+        check_replaceable(path, existing)?;
+        let old = set_aside(path, parent)?;
+        fs::rename(staging.path(), path).map_err(failed("create"))?;
+        // The staging directory is no longer at its path: there is nothing to remove.
+        let _ = staging.keep();
+        drop(old);
+        storage::sync_folder(parent).map_err(failed("create"))?;
+        Ok(Self { path: path.to_owned() })
+    }
+
+    /// A run directory that is there.
+    ///
+    /// # Errors
+    /// [`Failure::Run`] if it is not one.
+    pub fn open(path: &Path) -> Result<Self, Failure> {
+        if is_run(path) {
+            return Ok(Self { path: path.to_owned() });
+        }
+        let message = match path.exists() {
+            true => format!("this is not a run directory: it has no {CONFIG}"),
+            false => "there is no such run directory".to_owned(),
+        };
+        Err(Failure::Run { path: path.to_owned(), message })
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A file of the directory.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The file that takes a line a logged epoch.
+    ///
+    /// # Errors
+    /// [`Failure::Io`].
+    pub fn metrics(&self) -> Result<MetricsFile, Failure> {
+        let path = self.file(METRICS);
+        let file = OpenOptions::new().append(true).open(&path).map_err(Failure::io("open", &path))?;
+        Ok(MetricsFile { file })
+    }
+}
+
+/// `metrics.jsonl`, open at its end.
+#[derive(Debug)]
+pub struct MetricsFile {
+    file: File,
+}
+
+impl MetricsFile {
+    /// Appends a line.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn append(&mut self, record: &Record) -> std::io::Result<()> {
+        let mut line = metrics_line(record);
+        line.push('\n');
+        self.file.write_all(line.as_bytes())
+    }
+}
+
+/// A record as `metrics.jsonl` has it.
+pub fn metrics_line(record: &Record) -> String {
+    #[derive(Serialize)]
+    struct Line {
+        epoch: u64,
+        step: u64,
+        running_loss: f64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        train_loss: Option<f64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        validation_loss: Option<f64>,
+        learning_rate: f64,
+        train_seconds: f64,
+        epochs_since: u64,
+    }
+    let &Record {
+        epoch,
+        step,
+        running_loss,
+        train_loss,
+        validation_loss,
+        learning_rate,
+        train_seconds,
+        epochs_since,
+    } = record;
+    let line = Line {
+        epoch,
+        step,
+        running_loss,
+        train_loss,
+        validation_loss,
+        learning_rate,
+        train_seconds,
+        epochs_since,
+    };
+    serde_json::to_string(&line).expect("numbers and fixed keys are always JSON")
+}
+
+fn staging_builder() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".run-");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o777));
+    }
+    builder
+}
+
+fn is_run(path: &Path) -> bool {
+    path.join(CONFIG).is_file() && path.join(METRICS).is_file()
+}
+
+fn is_empty_folder(path: &Path) -> bool {
+    fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+/// An existing run is replaced only on request, and what is not a run never.
+fn check_replaceable(path: &Path, existing: Existing) -> Result<(), Failure> {
+    if path.symlink_metadata().is_err() || is_empty_folder(path) {
+        return Ok(());
+    }
+    let usage = |message: &str, help: &str| {
+        Err(Failure::Usage { message: format!("{} {message}", path.display()), help: help.to_owned() })
+    };
+    match (is_run(path), existing) {
+        (true, Existing::Replace) => Ok(()),
+        (true, Existing::Keep) => {
+            usage("already holds a run", "choose another --out, or replace it with --force")
+        }
+        (false, _) => {
+            usage("exists and is not a run directory", "choose another --out; --force replaces only runs")
+        }
+    }
+}
+
+/// Moves what is at `path` out of the way, to be removed when the new run is in its place.
+fn set_aside(path: &Path, parent: &Path) -> Result<Option<tempfile::TempDir>, Failure> {
+    if path.symlink_metadata().is_err() {
+        return Ok(None);
+    }
+    let failed = |action| Failure::io(action, path);
+    let old = staging_builder().tempdir_in(parent).map_err(failed("replace"))?;
+    fs::rename(path, old.path()).map_err(failed("replace"))?;
+    Ok(Some(old))
+}

@@ -1,0 +1,280 @@
+//! An experiment with its data: everything that training, evaluation and prediction compute with.
+
+use std::path::Path;
+
+use chainrule_core::activation::{Sigmoid, Softmax};
+use chainrule_core::layers::{Activate, Chain};
+use chainrule_core::{Layer, Objective, Parameter, Shape, TargetKind, initialize, parameter_count};
+use chainrule_trainer::{Dataset, Error, Optimizer};
+
+use crate::data::{self, DataError, Prepared, Preprocessing};
+use crate::diagnostic::Diagnostic;
+use crate::document::{Node, Place};
+use crate::error::Failure;
+use crate::experiment::Experiment;
+use crate::memory;
+use crate::model::Head;
+use crate::registry::{Number, Outputs, Registry};
+use crate::storage;
+use crate::weights;
+
+/// A network ready to be trained on its data.
+#[derive(Debug)]
+pub struct Session<F> {
+    /// What is minimised.
+    pub objective: Objective<F>,
+    /// The network as it predicts: its final activation applied, scores as probabilities.
+    pub inference: Box<dyn Layer<F>>,
+    /// The tensors of the parameters, in order.
+    pub parameters: Vec<Parameter>,
+    /// How many numbers they hold.
+    pub parameter_count: usize,
+    /// The training samples.
+    pub train: Dataset<F>,
+    /// What was fitted on them.
+    pub preprocessing: Preprocessing,
+    /// How steps are taken.
+    pub optimizer: Box<dyn Optimizer<F>>,
+    /// The shape of one sample.
+    pub input_shape: Shape,
+    /// What the outputs are.
+    pub outputs: Outputs,
+}
+
+impl<F: Number> Session<F> {
+    /// Loads the data and builds the network; nothing is trained or written. The preprocessing is fitted on the
+    /// training samples, unless `stored` has it from a run.
+    ///
+    /// # Errors
+    /// [`Failure::Experiment`] with the place of what does not fit, [`Failure::Data`] if a data file is at fault.
+    pub fn new(
+        experiment: &Experiment,
+        registry: &Registry,
+        stored: Option<Preprocessing>,
+    ) -> Result<Self, Failure> {
+        let outputs = experiment.outputs(registry)?;
+        check_head(experiment, outputs)?;
+        let optimizer = experiment.optimizer::<F>(registry)?;
+        let raw = read_data(experiment, registry, outputs)?;
+        let input_shape = input_shape(experiment, raw.width)?;
+        let objective = objective::<F>(experiment, registry, &input_shape)?;
+        let inference = inference::<F>(experiment, registry, &input_shape, outputs)?;
+        let whole_model = experiment.place(&["model", "layers"]);
+        let mistake = |message: String, place: Place| experiment.mistake(Diagnostic::new(message).at(place));
+
+        let parameters = objective.parameters();
+        let parameter_count = parameter_count(&parameters)
+            .map_err(|error| mistake(format!("the network: {error}"), whole_model))?;
+        let rows = experiment.train.batch_size.min(raw.x.len() / raw.width);
+        let copies = 2 + optimizer.slots().len();
+        memory::check::<F>(objective.network(), parameter_count, copies, rows)
+            .map_err(|message| mistake(message, whole_model))?;
+
+        check_predict(experiment, raw.width)?;
+        let Prepared { train, preprocessing } = Prepared::new(&raw, stored)
+            .map_err(|error| mistake(format!("[data]: {error}"), experiment.place(&["data"])))?;
+        check_labels(experiment, &preprocessing, &objective)?;
+        train.check(&objective).map_err(|error| data_mistake(experiment, &error))?;
+        let session = Self {
+            objective,
+            inference,
+            parameters,
+            parameter_count,
+            train,
+            preprocessing,
+            optimizer,
+            input_shape,
+            outputs,
+        };
+        Ok(session)
+    }
+
+    /// The parameters that training starts from: those of `initial_weights`, or drawn from the seed.
+    ///
+    /// # Errors
+    /// [`Failure::Data`] if the weights cannot be read or do not fit.
+    pub fn start(&self, experiment: &Experiment) -> Result<Vec<F>, Failure> {
+        let mut theta = vec![F::zero(); self.parameter_count];
+        match &experiment.initial_weights {
+            None => initialize(&self.parameters, &mut theta, experiment.seed),
+            Some(path) => {
+                let bytes = read_weights(path, self.parameter_count)?;
+                let failed = |error: weights::WeightsError| Failure::Data {
+                    path: path.clone(),
+                    message: error.to_string(),
+                };
+                weights::decode(&bytes, &self.parameters, &mut theta).map_err(failed)?;
+            }
+        }
+        Ok(theta)
+    }
+}
+
+/// A weights file holds no more than the parameters in f64, and a header.
+pub(crate) fn read_weights(path: &Path, parameters: usize) -> Result<Vec<u8>, Failure> {
+    const HEADER: u64 = 64 << 20;
+    let limit = (parameters as u64).saturating_mul(8).saturating_add(HEADER);
+    storage::read_bounded(path, limit)
+        .map_err(|error| Failure::Data { path: path.to_owned(), message: format!("cannot be read: {error}") })
+}
+
+fn read_data(experiment: &Experiment, registry: &Registry, outputs: Outputs) -> Result<data::Raw, Failure> {
+    let (entry, keys) = experiment.variant(registry.data_types(), "data")?;
+    let context = data::Context { classes: outputs == Outputs::ClassLogits };
+    (entry.build)(&keys, &context).map_err(|error| match error {
+        DataError::File(mistakes) => experiment.mistake(mistakes),
+        DataError::Io { path, source } => Failure::Data { path, message: source.to_string() },
+    })
+}
+
+/// A loss that takes scores must not be given probabilities.
+fn check_head(experiment: &Experiment, outputs: Outputs) -> Result<(), Failure> {
+    let doubled = match outputs {
+        Outputs::Values => return Ok(()),
+        Outputs::ClassLogits => "softmax",
+        Outputs::BinaryLogits => "sigmoid",
+    };
+    match experiment.model.head() {
+        Some((activation, place)) if activation == doubled => {
+            let message = format!(
+                "the loss takes scores (logits), but the last layer makes them probabilities by {doubled}"
+            );
+            let help = format!(
+                "remove `activation = \"{doubled}\"`: the loss applies it itself, and so does `predict`"
+            );
+            Err(experiment.mistake(Diagnostic::new(message).at(place).help(help)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `[model] input_shape`, which must hold what the data have, or the data's width.
+fn input_shape(experiment: &Experiment, width: usize) -> Result<Shape, Failure> {
+    let place = experiment.place(&["model", "input_shape"]);
+    let mistake = |message: String| experiment.mistake(Diagnostic::new(message).at(place));
+    let axes = experiment.input_shape.clone().unwrap_or_else(|| vec![width]);
+    let shape = Shape::new(axes).map_err(|error| mistake(format!("model.input_shape: {error}")))?;
+    if shape.len() == width {
+        return Ok(shape);
+    }
+    Err(mistake(format!(
+        "model.input_shape {shape} holds {} numbers, but the data have {width} a sample",
+        shape.len()
+    )))
+}
+
+/// The network under its loss; the two computed as one where the loss knows a better way.
+fn objective<F: Number>(
+    experiment: &Experiment,
+    registry: &Registry,
+    input: &Shape,
+) -> Result<Objective<F>, Failure> {
+    let (entry, keys) = experiment.variant(registry.losses(), "loss")?;
+    let build =
+        |head| experiment.model.build::<F>(registry, input, head).map_err(|found| experiment.mistake(found));
+    let network = build(Head::Keep)?;
+    let output = network.output_shape().clone();
+    let build_loss = |fused: Option<&str>| {
+        F::loss(entry, &keys, fused, &output).map_err(|error| experiment.key_mistake("loss", &error))
+    };
+    let fused = match experiment.model.head() {
+        Some((activation, _)) => build_loss(Some(activation))?,
+        None => None,
+    };
+    let (network, loss) = match fused {
+        Some(loss) => (build(Head::Fused)?, Some(loss)),
+        None => (network, build_loss(None)?),
+    };
+    let failed = |message: String| {
+        let place = experiment.place(&["loss"]);
+        experiment.mistake(Diagnostic::new(format!("[loss]: {message}")).at(place))
+    };
+    let loss = loss.ok_or_else(|| failed("the loss cannot be built".into()))?;
+    Objective::new(network, loss).map_err(|error| failed(error.to_string()))
+}
+
+/// The network as it predicts.
+pub(crate) fn inference<F: Number>(
+    experiment: &Experiment,
+    registry: &Registry,
+    input: &Shape,
+    outputs: Outputs,
+) -> Result<Box<dyn Layer<F>>, Failure> {
+    let network = experiment
+        .model
+        .build::<F>(registry, input, Head::Keep)
+        .map_err(|found| experiment.mistake(found))?;
+    Ok(with_probabilities(network, outputs))
+}
+
+/// Scores as probabilities.
+pub(crate) fn with_probabilities<F: Number>(
+    network: Box<dyn Layer<F>>,
+    outputs: Outputs,
+) -> Box<dyn Layer<F>> {
+    let shape = network.output_shape().clone();
+    let probabilities: Box<dyn Layer<F>> = match outputs {
+        Outputs::Values => return network,
+        Outputs::ClassLogits => Box::new(Activate::new(&shape, Box::new(Softmax::new(shape.last())))),
+        Outputs::BinaryLogits => Box::new(Activate::new(&shape, Box::new(Sigmoid))),
+    };
+    let links = vec![("network".into(), network), ("probabilities".into(), probabilities)];
+    Box::new(Chain::new(links).expect("an activation takes the shape that it was made for"))
+}
+
+/// `[predict]` has rows of the width of the data, and a name for each or none.
+fn check_predict(experiment: &Experiment, width: usize) -> Result<(), Failure> {
+    let Some(predict) = &experiment.predict else { return Ok(()) };
+    let rows = experiment.resolved.at(&["predict", "x"]).and_then(Node::as_array).unwrap_or_default();
+    let mut mistakes = crate::diagnostic::Diagnostics::new();
+    for (index, (row, node)) in predict.x.iter().zip(rows).enumerate() {
+        if row.len() != width {
+            let message =
+                format!("predict.x[{index}] has {} numbers, but the data have {width} a sample", row.len());
+            mistakes.push(Diagnostic::new(message).at(node.place));
+        }
+    }
+    if let Some(names) = predict.names.as_ref().filter(|names| names.len() != predict.x.len()) {
+        let message =
+            format!("predict.names has {} names, but predict.x has {} samples", names.len(), predict.x.len());
+        mistakes.push(Diagnostic::new(message).at(experiment.place(&["predict", "names"])));
+    }
+    if mistakes.is_empty() { Ok(()) } else { Err(experiment.mistake(mistakes)) }
+}
+
+/// Every label has an output.
+fn check_labels<F: Number>(
+    experiment: &Experiment,
+    preprocessing: &Preprocessing,
+    objective: &Objective<F>,
+) -> Result<(), Failure> {
+    let (Some(labels), TargetKind::Classes(classes)) = (&preprocessing.labels, objective.target_kind())
+    else {
+        return Ok(());
+    };
+    let found = labels.0.len();
+    if found == classes {
+        return Ok(());
+    }
+    let message = format!("the data have {found} different labels, but the last layer has {classes} outputs");
+    let help = format!("give the last layer `units = {found}`");
+    Err(experiment.mistake(Diagnostic::new(message).at(experiment.place(&["data", "y"])).help(help)))
+}
+
+/// Data that do not fit the network, at the place in the file where they stand.
+fn data_mistake(experiment: &Experiment, error: &Error) -> Failure {
+    let place = match error {
+        Error::ClassRange { sample, .. } => experiment.place(&["data", "y", &sample.to_string()]),
+        Error::DataShape { what: "targets", .. } | Error::TargetKind { .. } => {
+            experiment.place(&["data", "y"])
+        }
+        _ => experiment.place(&["data"]),
+    };
+    let help = match error {
+        Error::DataShape { what: "targets", found, .. } => {
+            Some(format!("give the last layer `units = {found}`"))
+        }
+        _ => None,
+    };
+    experiment.mistake(Diagnostic::new(error.to_string()).at(place).maybe_help(help))
+}

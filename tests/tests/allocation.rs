@@ -1,0 +1,447 @@
+//! A warm training step allocates nothing, except in the file that names the matrix kernel.
+
+#![allow(unsafe_code)] // `GlobalAlloc` is an unsafe trait, and only an allocator sees every allocation.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::backtrace::Backtrace;
+use std::cell::Cell;
+use std::hint::black_box;
+
+use chainrule_core::activation::{
+    Elu, Gelu, HardSigmoid, HardTanh, LeakyRelu, Linear, Relu, Selu, Sigmoid, Silu, Softmax, Softplus,
+    Softsign, Tanh,
+};
+use chainrule_core::layers::{Activate, Add, Concat, Dense, Graph, Multiply, Node, Source};
+use chainrule_core::loss::{
+    BinaryCrossEntropy, BinaryCrossEntropyWithLogits, CrossEntropy, Hinge, Huber, KlDivergence, Mae, Mse,
+};
+use chainrule_core::{
+    Activation, Ctx, Float, Inline, Layer, Loss, Objective, Parameter, Pass, Rows, RowsMut, Shape,
+    TargetKind, Workspace, initialize, matmul, parameter_count,
+};
+use chainrule_tests::{chain, classes, dense, numbers, vector};
+use chainrule_trainer::optimizer::{DecayOn, Step};
+use chainrule_trainer::{Dataset, Optimizer, Order, Settings, Sgd, Silent, TargetData, Threads, Trainer};
+
+/// A frame of the file that names the kernel, as a backtrace writes it.
+const KERNEL: &str = "chainrule_core::matmul::";
+
+/// Allocations of the calling thread, by where they were made.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Allocations {
+    /// Under a frame of [`KERNEL`].
+    in_kernel: usize,
+    /// All others.
+    elsewhere: usize,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Watch {
+    Off,
+    /// Takes every allocation for one made elsewhere.
+    Count,
+    /// Looks at the backtrace of every allocation.
+    Trace,
+}
+
+thread_local! {
+    // Neither needs a destructor or a first use, so the allocator may read them at any time.
+    static WATCH: Cell<Watch> = const { Cell::new(Watch::Off) };
+    static SEEN: Cell<Allocations> = const { Cell::new(Allocations { in_kernel: 0, elsewhere: 0 }) };
+}
+
+struct Watched;
+
+#[global_allocator]
+static ALLOCATOR: Watched = Watched;
+
+// Growing and zeroing, by the trait's own definitions, pass through `alloc` too.
+// SAFETY: every call is handed on unchanged to the system's allocator.
+unsafe impl GlobalAlloc for Watched {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        note();
+        // SAFETY: the caller's promises are those that `System` asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above; `pointer` came from `System`.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+/// Judges one allocation. Not watching meanwhile, since a backtrace allocates too.
+fn note() {
+    let watch = WATCH.replace(Watch::Off);
+    if watch == Watch::Off {
+        return;
+    }
+    let mut seen = SEEN.get();
+    if watch == Watch::Trace && Backtrace::force_capture().to_string().contains(KERNEL) {
+        seen.in_kernel += 1;
+    } else {
+        seen.elsewhere += 1;
+    }
+    SEEN.set(seen);
+    WATCH.set(watch);
+}
+
+fn watched<T>(watch: Watch, work: impl FnOnce() -> T) -> Allocations {
+    SEEN.set(Allocations::default());
+    WATCH.set(watch);
+    let result = work();
+    WATCH.set(Watch::Off);
+    drop(result);
+    SEEN.get()
+}
+
+/// How many allocations `work` makes.
+fn counted<T>(work: impl FnOnce() -> T) -> usize {
+    watched(Watch::Count, work).elsewhere
+}
+
+/// Which allocations `work` makes.
+fn traced<T>(work: impl FnOnce() -> T) -> Allocations {
+    watched(Watch::Trace, work)
+}
+
+/// The lengths of a net's layers and of a batch.
+#[derive(Clone, Copy)]
+struct Size {
+    inputs: usize,
+    hidden: usize,
+    rows: usize,
+}
+
+/// Every product is below the size from which the kernel is worth calling.
+const SMALL: Size = Size { inputs: 3, hidden: 4, rows: 5 };
+
+/// Every product is above it.
+const LARGE: Size = Size { inputs: 40, hidden: 50, rows: 24 };
+
+const OUTPUTS: usize = 3;
+
+/// A hidden layer with `activation`, an activation of its own, an output layer.
+fn line<F: Float>(size: Size, activation: impl Activation<F> + 'static) -> Box<dyn Layer<F>> {
+    chain(vec![
+        ("hidden", dense(size.inputs, size.hidden, activation)),
+        ("alone", Box::new(Activate::new(&vector(size.hidden), Box::new(Softsign)))),
+        ("output", dense(size.hidden, OUTPUTS, Linear)),
+    ])
+}
+
+/// Outputs that are read several times, added, multiplied and joined.
+fn graph<F: Float>(size: Size) -> Box<dyn Layer<F>> {
+    let hidden = vector(size.hidden);
+    let pair = [hidden.clone(), hidden];
+    let joined = Concat::new(&pair, 0).unwrap();
+    let output = dense(Layer::<F>::output_shape(&joined).len(), OUTPUTS, Sigmoid);
+    let node = |name: &str, layer: Box<dyn Layer<F>>, inputs: &[Source]| Node {
+        name: name.into(),
+        layer,
+        inputs: inputs.to_vec(),
+    };
+    let nodes = vec![
+        node("left", dense(size.inputs, size.hidden, Tanh), &[Source::Input(0)]),
+        node("right", dense(size.inputs, size.hidden, Gelu::exact()), &[Source::Input(0)]),
+        node("sum", Box::new(Add::new(&pair).unwrap()), &[Source::Node(0), Source::Node(1)]),
+        node("product", Box::new(Multiply::new(&pair).unwrap()), &[Source::Node(0), Source::Node(2)]),
+        node("joined", Box::new(joined), &[Source::Node(3), Source::Node(1)]),
+        node("output", output, &[Source::Node(4)]),
+    ];
+    Box::new(Graph::new(vec![vector(size.inputs)], nodes).unwrap())
+}
+
+fn networks<F: Float>(size: Size) -> Vec<Box<dyn Layer<F>>> {
+    let without_bias = Dense::new(&vector(size.inputs), OUTPUTS, Box::new(Relu)).unwrap().without_bias();
+    vec![
+        line(size, Elu::new(1.0)),
+        line(size, Gelu::exact()),
+        line(size, Gelu::tanh()),
+        line(size, HardSigmoid),
+        line(size, HardTanh),
+        line(size, LeakyRelu::new(0.01)),
+        line(size, Linear),
+        line(size, Relu),
+        line(size, Selu),
+        line(size, Sigmoid),
+        line(size, Silu),
+        line(size, Softmax::new(size.hidden)),
+        line(size, Softplus),
+        line(size, Softsign),
+        line(size, Tanh),
+        Box::new(without_bias),
+        chain(vec![("inner", line(size, Sigmoid)), ("outer", dense(OUTPUTS, OUTPUTS, Silu))]),
+        graph(size),
+    ]
+}
+
+fn losses<F: Float>() -> Vec<Box<dyn Loss<F>>> {
+    vec![
+        Box::new(BinaryCrossEntropy),
+        Box::new(BinaryCrossEntropyWithLogits),
+        Box::new(CrossEntropy::new(OUTPUTS)),
+        Box::new(Hinge),
+        Box::new(Huber),
+        Box::new(KlDivergence::new(OUTPUTS)),
+        Box::new(Mae),
+        Box::new(Mse),
+    ]
+}
+
+/// Every network with the squared error, every loss with the graph, whose outputs are probabilities.
+fn objectives<F: Float>(size: Size) -> Vec<Objective<F>> {
+    let by_network = networks(size).into_iter().map(|network| Objective::new(network, Box::new(Mse)));
+    let by_loss = losses().into_iter().map(|loss| Objective::new(graph(size), loss));
+    by_network.chain(by_loss).map(Result::unwrap).collect()
+}
+
+fn dataset<F: Float>(objective: &Objective<F>, rows: usize) -> Dataset<F> {
+    let width = objective.input_shapes()[0].len();
+    let targets = match objective.target_kind() {
+        TargetKind::Values => {
+            let halved = |number: F| F::of(0.5 + number.as_f64() / 2.0);
+            let data = numbers(rows * OUTPUTS, 2).into_iter().map(halved).collect();
+            TargetData::Values { data, width: OUTPUTS }
+        }
+        TargetKind::Classes(count) => {
+            TargetData::Classes { data: classes(rows, count as u32, 2), per_sample: 1 }
+        }
+    };
+    Dataset::new(numbers(rows * width, 1), width, targets).unwrap()
+}
+
+fn start_values<F: Float>(objective: &Objective<F>) -> Vec<F> {
+    let parameters = objective.parameters();
+    let mut theta = vec![F::zero(); parameter_count(&parameters).unwrap()];
+    initialize(&parameters, &mut theta, 3);
+    theta
+}
+
+/// Takes one step, then what `watch` sees of a second.
+fn warm_step<F: Float>(
+    watch: Watch,
+    objective: &Objective<F>,
+    optimizer: &dyn Optimizer<F>,
+    rows: usize,
+) -> Allocations {
+    let data = dataset(objective, rows);
+    let (inputs, targets) = data.batch(0..rows);
+    let mut theta = start_values(objective);
+    let mut gradient = vec![F::zero(); theta.len()];
+    let mut slots: Vec<Vec<F>> = optimizer.slots().iter().map(|_| vec![F::zero(); theta.len()]).collect();
+    let mut workspace = Workspace::new(objective.network(), rows).unwrap();
+    let mut step = |number| {
+        gradient.fill(F::zero());
+        let ctx = &mut Ctx { executor: &Inline };
+        let inputs = &[inputs];
+        let total =
+            objective.gradient(&theta, inputs, targets, &mut gradient, &mut [None], &mut workspace, ctx);
+        assert!(total.sum.is_finite());
+        let step = Step { number, learning_rate: 0.01, decays: true };
+        optimizer.update(step, 0..theta.len(), &mut theta, &gradient, &mut slots);
+    };
+    step(1);
+    watched(watch, || step(2))
+}
+
+fn optimizers() -> [Sgd; 3] {
+    let heavy = Sgd::new().with_momentum(0.9).with_weight_decay(0.01);
+    [Sgd::new(), heavy, heavy.with_nesterov().unwrap()]
+}
+
+/// What `watch` sees of a whole run over a ragged number of samples, evaluated in every epoch.
+fn run<F: Float>(
+    watch: Watch,
+    objective: &Objective<F>,
+    size: Size,
+    order: Order,
+    epochs: u64,
+) -> Allocations {
+    let train = dataset(objective, 3 * size.rows + 2);
+    let validation = dataset(objective, size.rows);
+    let mut theta = start_values(objective);
+    let trainer = Trainer {
+        objective,
+        train: &train,
+        validation: Some(&validation),
+        optimizer: &Sgd::new().with_momentum(0.9),
+        settings: Settings {
+            epochs,
+            batch_size: size.rows,
+            order,
+            learning_rate: 0.01,
+            decay_on: DecayOn::Weights,
+            log_every: 1,
+            evaluate_train: true,
+        },
+        threads: &Threads::one(),
+    };
+    watched(watch, || trainer.fit(&mut theta, &mut Silent).expect("a loss that stays finite"))
+}
+
+const ORDERS: [Order; 2] = [Order::Fixed, Order::Shuffled { seed: 4 }];
+
+fn assert_small_steps_allocate_nothing<F: Float>() {
+    for objective in objectives::<F>(SMALL) {
+        let seen = warm_step(Watch::Count, &objective, &optimizers()[1], SMALL.rows);
+        assert_eq!(seen, Allocations::default(), "{objective:?}");
+    }
+}
+
+#[test]
+fn a_warm_step_of_a_small_net_allocates_nothing() {
+    assert_small_steps_allocate_nothing::<f32>();
+    assert_small_steps_allocate_nothing::<f64>();
+}
+
+fn assert_large_steps_allocate_for_the_kernel_only<F: Float>() {
+    for objective in objectives::<F>(LARGE) {
+        let seen = warm_step(Watch::Trace, &objective, &optimizers()[1], LARGE.rows);
+        assert_eq!(seen.elsewhere, 0, "{objective:?}");
+        assert!(seen.in_kernel > 0, "{objective:?} is not large");
+    }
+}
+
+#[cfg_attr(not(debug_assertions), ignore = "inlined frames have names in debug information only")]
+#[test]
+fn a_warm_step_of_a_large_net_allocates_only_in_the_file_that_names_the_kernel() {
+    assert_large_steps_allocate_for_the_kernel_only::<f32>();
+    assert_large_steps_allocate_for_the_kernel_only::<f64>();
+}
+
+#[test]
+fn no_optimizer_allocates() {
+    let objective = Objective::<f64>::new(line(SMALL, Tanh), Box::new(Mse)).unwrap();
+    for optimizer in optimizers() {
+        let seen = warm_step(Watch::Count, &objective, &optimizer, SMALL.rows);
+        assert_eq!(seen, Allocations::default(), "{optimizer:?}");
+    }
+}
+
+/// The objectives of whole runs: one loss for each kind of target.
+fn trained<F: Float>(size: Size) -> [Objective<F>; 2] {
+    let classified = Objective::new(line(size, Gelu::exact()), Box::new(CrossEntropy::new(OUTPUTS)));
+    [Objective::new(graph(size), Box::new(Mse)).unwrap(), classified.unwrap()]
+}
+
+#[test]
+fn a_run_of_a_small_net_allocates_no_more_over_many_epochs_than_over_few() {
+    for objective in trained::<f64>(SMALL) {
+        for order in ORDERS {
+            let few = run(Watch::Count, &objective, SMALL, order, 2);
+            let many = run(Watch::Count, &objective, SMALL, order, 200);
+            assert!(few.elsewhere > 0, "the buffers of a run are counted");
+            assert_eq!(few, many, "{order:?}, {objective:?}");
+        }
+    }
+}
+
+#[cfg_attr(not(debug_assertions), ignore = "inlined frames have names in debug information only")]
+#[test]
+fn a_run_of_a_large_net_allocates_more_over_more_epochs_only_in_the_file_that_names_the_kernel() {
+    for objective in trained::<f32>(LARGE) {
+        for order in ORDERS {
+            let few = run(Watch::Trace, &objective, LARGE, order, 2);
+            let more = run(Watch::Trace, &objective, LARGE, order, 4);
+            assert_eq!(few.elsewhere, more.elsewhere, "{order:?}, {objective:?}");
+            assert!(few.in_kernel < more.in_kernel, "{objective:?} is not large");
+        }
+    }
+}
+
+/// `y = x`, by way of a copy in memory of its own.
+#[derive(Debug)]
+struct Wasteful(Shape);
+
+impl<F: Float> Layer<F> for Wasteful {
+    fn input_shapes(&self) -> Vec<Shape> {
+        vec![self.0.clone()]
+    }
+
+    fn output_shape(&self) -> &Shape {
+        &self.0
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        Vec::new()
+    }
+
+    fn multiply_adds(&self) -> usize {
+        0
+    }
+
+    fn forward(
+        &self,
+        _theta: &[F],
+        inputs: &[Rows<'_, F>],
+        mut y: RowsMut<'_, F>,
+        _tape: &mut [F],
+        _ctx: &mut Ctx<'_, F>,
+    ) {
+        // The black box keeps the compiler from seeing through the copy.
+        y.data().copy_from_slice(&black_box(inputs[0].data().to_vec()));
+    }
+
+    fn backward(
+        &self,
+        _theta: &[F],
+        _pass: Pass<'_, F>,
+        dy: RowsMut<'_, F>,
+        dx: &mut [Option<RowsMut<'_, F>>],
+        _ctx: &mut Ctx<'_, F>,
+    ) {
+        if let Some(dx) = &mut dx[0] {
+            dx.data().copy_from_slice(dy.as_rows().data());
+        }
+    }
+
+    fn accumulate(
+        &self,
+        _theta: &[F],
+        _pass: Pass<'_, F>,
+        _dy: Rows<'_, F>,
+        _dtheta: &mut [F],
+        _ctx: &mut Ctx<'_, F>,
+    ) {
+    }
+}
+
+fn wasteful(size: Size) -> Objective<f64> {
+    let network = chain(vec![
+        ("hidden", dense(size.inputs, size.hidden, Tanh)),
+        ("wasteful", Box::new(Wasteful(vector(size.hidden)))),
+        ("output", dense(size.hidden, OUTPUTS, Linear)),
+    ]);
+    Objective::new(network, Box::new(Mse)).unwrap()
+}
+
+#[test]
+fn a_layer_that_allocates_is_caught() {
+    let seen = warm_step(Watch::Count, &wasteful(SMALL), &Sgd::new(), SMALL.rows);
+    assert_eq!(seen.elsewhere, 1);
+    let few = run(Watch::Count, &wasteful(SMALL), SMALL, Order::Fixed, 2);
+    let many = run(Watch::Count, &wasteful(SMALL), SMALL, Order::Fixed, 3);
+    // Four batches, and one part each of the training and of the validation set.
+    assert_eq!(many.elsewhere - few.elsewhere, 4 + 2);
+}
+
+#[cfg_attr(not(debug_assertions), ignore = "inlined frames have names in debug information only")]
+#[test]
+fn a_layer_that_allocates_is_caught_among_the_allocations_of_the_kernel() {
+    let seen = warm_step(Watch::Trace, &wasteful(LARGE), &Sgd::new(), LARGE.rows);
+    assert_eq!(seen.elsewhere, 1);
+    assert!(seen.in_kernel > 0);
+}
+
+#[cfg_attr(not(debug_assertions), ignore = "inlined frames have names in debug information only")]
+#[test]
+fn an_allocation_of_the_kernel_is_told_from_any_other() {
+    let (dz, w) = (numbers::<f64>(64 * 32, 5), numbers(32 * 16, 6));
+    let mut dx = vec![0.0; 64 * 16];
+    let seen = traced(|| matmul::dz_w(Rows::new(&dz, 32), Rows::new(&w, 16), RowsMut::new(&mut dx, 16)));
+    assert!(seen.in_kernel > 0, "backtraces have no names: was this built without debug information?");
+    assert_eq!(seen.elsewhere, 0);
+    assert_eq!(traced(|| black_box(vec![0u8; 1])), Allocations { in_kernel: 0, elsewhere: 1 });
+    assert_eq!(counted(|| black_box(vec![0u8; 1])), 1);
+}
