@@ -1,5 +1,7 @@
 //! What the tests of the whole share: networks in a line, numbers without pattern, a watcher that remembers.
 
+pub mod runner;
+
 use std::error::Error;
 
 use chainrule_core::layers::{Chain, Dense};

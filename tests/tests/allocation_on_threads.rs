@@ -49,8 +49,8 @@ impl Observer for Counts {
     }
 }
 
-/// The fewest allocations that any epoch makes. A thread's first look for work makes a few once, whenever the system
-/// lets it run.
+/// The fewest allocations that any epoch makes. A thread's first look for work makes a few once, whenever the
+/// system lets it run.
 fn fewest(threads: usize) -> usize {
     const EPOCHS: u64 = 25;
     const SAMPLES: usize = 600;

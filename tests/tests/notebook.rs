@@ -89,8 +89,8 @@ impl Ann {
         ]
     }
 
-    /// One pass over the samples. The notebook updates its nine numbers one after the other, but once all partial
-    /// derivatives are known: together they are one step on a vector.
+    /// One pass over the samples. The notebook updates its nine numbers one after the other, but only when all
+    /// partial derivatives are known: together they are one step on a vector.
     fn epoch(self, samples: &[([f64; 2], f64)], learning_rate: f64) -> Self {
         samples.iter().fold(self, |ann, &(x, y_true)| {
             let mut numbers = ann.numbers();

@@ -1,6 +1,9 @@
 //! Network and loss together: a scalar function of the parameters, and its gradient.
 
-use crate::{Ctx, Error, Float, Layer, Loss, Parameter, Pass, Rows, RowsMut, Shape, TargetKind, Targets};
+use crate::{
+    Ctx, Error, Float, Layer, Loss, Parameter, Pass, Rows, RowsMut, Shape, TargetKind, Targets, initialize,
+    parameter_count,
+};
 
 /// A sum of losses and the number of its terms; the loss is their ratio.
 ///
@@ -88,6 +91,20 @@ impl<F: Float> Objective<F> {
     /// The tensors of the parameters, in order.
     pub fn parameters(&self) -> Vec<Parameter> {
         self.network.parameters()
+    }
+
+    /// Start values of all parameters, drawn from `seed`.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] if there are too many.
+    pub fn start_values(&self, seed: u64) -> Result<Vec<F>, Error> {
+        let parameters = self.parameters();
+        let count = parameter_count(&parameters)?;
+        let mut theta = Vec::new();
+        theta.try_reserve_exact(count).map_err(|_| Error::TooLarge { axes: vec![count] })?;
+        theta.resize(count, F::zero());
+        initialize(&parameters, &mut theta, seed);
+        Ok(theta)
     }
 
     /// The shapes of one sample of each input.

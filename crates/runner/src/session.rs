@@ -4,7 +4,7 @@ use std::path::Path;
 
 use chainrule_core::activation::{Sigmoid, Softmax};
 use chainrule_core::layers::{Activate, Chain};
-use chainrule_core::{Layer, Objective, Parameter, Shape, TargetKind, initialize, parameter_count};
+use chainrule_core::{Layer, Objective, Parameter, Shape, TargetKind, parameter_count};
 use chainrule_trainer::{Dataset, Error, Optimizer};
 
 use crate::data::{self, DataError, Prepared, Preprocessing};
@@ -94,17 +94,17 @@ impl<F: Number> Session<F> {
     /// # Errors
     /// [`Failure::Data`] if the weights cannot be read or do not fit.
     pub fn start(&self, experiment: &Experiment) -> Result<Vec<F>, Failure> {
-        let mut theta = vec![F::zero(); self.parameter_count];
-        match &experiment.initial_weights {
-            None => initialize(&self.parameters, &mut theta, experiment.seed),
-            Some(path) => {
-                let bytes = read_weights(path, self.parameter_count)?;
-                let failed = |error: weights::WeightsError| Failure::Data {
-                    path: path.clone(),
-                    message: error.to_string(),
-                };
-                weights::decode(&bytes, &self.parameters, &mut theta).map_err(failed)?;
-            }
+        let place = experiment.place(&["model", "layers"]);
+        let mistake =
+            |error: chainrule_core::Error| experiment.mistake(Diagnostic::new(error.to_string()).at(place));
+        let mut theta = self.objective.start_values(experiment.seed).map_err(mistake)?;
+        if let Some(path) = &experiment.initial_weights {
+            let bytes = read_weights(path, self.parameter_count)?;
+            let failed = |error: weights::WeightsError| Failure::Data {
+                path: path.clone(),
+                message: error.to_string(),
+            };
+            weights::decode(&bytes, &self.parameters, &mut theta).map_err(failed)?;
         }
         Ok(theta)
     }

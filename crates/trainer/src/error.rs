@@ -48,7 +48,7 @@ pub enum Error {
         /// The number of classes.
         classes: usize,
     },
-    /// The loss is no longer a number.
+    /// The loss is no longer a number, or the parameters are none after the last step.
     #[error("diverged: the loss became {loss} in epoch {epoch}, step {step}")]
     Diverged {
         /// NaN or an infinity.
@@ -58,9 +58,12 @@ pub enum Error {
         /// The step over all epochs, counted from 1.
         step: u64,
     },
-    /// Training for no epochs.
-    #[error("training needs at least one epoch")]
-    NoEpochs,
+    /// A number of epochs, samples or epochs between records that is zero.
+    #[error("{what} must be at least 1")]
+    Zero {
+        /// Which setting.
+        what: &'static str,
+    },
     /// An observer failed; a log file that cannot be written.
     #[error("{0}")]
     Observer(Box<dyn std::error::Error + Send + Sync>),

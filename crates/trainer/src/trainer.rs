@@ -30,6 +30,17 @@ pub struct Settings {
     pub evaluate_train: bool,
 }
 
+impl Settings {
+    fn check(&self) -> Result<(), Error> {
+        let counts =
+            [("epochs", self.epochs), ("batch_size", self.batch_size as u64), ("log_every", self.log_every)];
+        match counts.into_iter().find(|(_, count)| *count == 0) {
+            Some((what, _)) => Err(Error::Zero { what }),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Everything that training needs and leaves as it is.
 #[derive(Debug)]
 pub struct Trainer<'a, F> {
@@ -63,12 +74,13 @@ impl<F: Float> Trainer<'_, F> {
     ///
     /// # Errors
     /// [`Error::DataShape`], [`Error::TargetKind`] or [`Error::ClassRange`] if the data do not fit the objective, before
-    /// anything is done; [`Error::Diverged`] at the first loss that is not finite; [`Error::Observer`] if the observer
-    /// fails.
+    /// anything is done, [`Error::Zero`] likewise; [`Error::Diverged`] at the first loss that is not finite, or if the
+    /// parameters are not after the last step; [`Error::Observer`] if the observer fails.
     ///
     /// # Panics
     /// If `theta` is not as long as the parameters.
     pub fn fit(&self, theta: &mut [F], observer: &mut (dyn Observer + Send)) -> Result<Outcome, Error> {
+        self.settings.check()?;
         self.train.check(self.objective)?;
         if let Some(validation) = self.validation {
             validation.check(self.objective)?;
@@ -146,7 +158,12 @@ impl<'a, F: Float> Run<'a, F> {
             last_logged = epoch;
             start = Instant::now();
         }
-        let last = last.ok_or(Error::NoEpochs)?;
+        // The last epoch makes a record, and there is a last epoch: see `Settings::check`.
+        let last = last.ok_or(Error::Zero { what: "epochs" })?;
+        // No loss has been computed since the last step.
+        if let Some(bad) = theta.iter().find(|value| !value.is_finite()) {
+            return Err(Error::Diverged { loss: bad.as_f64(), epoch: settings.epochs, step: self.step });
+        }
         Ok(Outcome { train_seconds: total_time.as_secs_f64(), steps: self.step, last })
     }
 
@@ -222,5 +239,64 @@ impl<'a, F: Float> Run<'a, F> {
             train_seconds: 0.0,
             epochs_since: 0,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chainrule_core::Shape;
+    use chainrule_core::activation::Linear;
+    use chainrule_core::layers::Dense;
+    use chainrule_core::loss::Mse;
+
+    use super::*;
+    use crate::{Sgd, Silent, TargetData};
+
+    fn settings() -> Settings {
+        Settings {
+            epochs: 1,
+            batch_size: 1,
+            order: Order::Fixed,
+            learning_rate: 0.1,
+            decay_on: DecayOn::All,
+            log_every: 1,
+            evaluate_train: false,
+        }
+    }
+
+    /// `y = w x + b` on one sample, from `w = b = 0`.
+    fn fit(settings: Settings) -> Result<Outcome, Error> {
+        let dense = Dense::new(&Shape::vector(1)?, 1, Box::new(Linear))?;
+        let objective = Objective::<f64>::new(Box::new(dense), Box::new(Mse))?;
+        let train = Dataset::new(vec![1.0], 1, TargetData::Values { data: vec![1.0], width: 1 })?;
+        let optimizer = Sgd::new();
+        let threads = Threads::one();
+        let trainer = Trainer {
+            objective: &objective,
+            train: &train,
+            validation: None,
+            optimizer: &optimizer,
+            settings,
+            threads: &threads,
+        };
+        trainer.fit(&mut [0.0, 0.0], &mut Silent)
+    }
+
+    #[test]
+    fn refuses_settings_of_zero() {
+        for (what, settings) in [
+            ("epochs", Settings { epochs: 0, ..settings() }),
+            ("batch_size", Settings { batch_size: 0, ..settings() }),
+            ("log_every", Settings { log_every: 0, ..settings() }),
+        ] {
+            assert_eq!(fit(settings).unwrap_err().to_string(), format!("{what} must be at least 1"));
+        }
+    }
+
+    #[test]
+    fn notices_parameters_that_the_last_step_made_infinite() {
+        let outcome = fit(Settings { learning_rate: f64::MAX, ..settings() });
+        assert!(matches!(outcome, Err(Error::Diverged { step: 1, .. })), "{outcome:?}");
+        assert_eq!(fit(settings()).unwrap().last.running_loss, 1.0);
     }
 }
