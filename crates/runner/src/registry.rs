@@ -9,8 +9,9 @@ use std::fmt;
 use chainrule_core::activation::Linear;
 use chainrule_core::{Activation, Error, Float, Layer, Loss, Shape};
 use chainrule_trainer::Optimizer;
-use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -330,8 +331,37 @@ pub(crate) fn schema_of<T: JsonSchema>() -> Json {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.inline_subschemas = true;
         settings.meta_schema = None;
+        settings.transforms.push(Box::new(RecursiveTransform(for_toml)));
     });
     settings.into_generator().into_root_schema_for::<T>().into()
+}
+
+/// Takes out what TOML does not have, null, and the sizes of Rust's integers, which say nothing to a user.
+fn for_toml(schema: &mut Schema) {
+    schema.remove("format");
+    if schema.get("default").is_some_and(Json::is_null) {
+        schema.remove("default");
+    }
+    if let Some(Json::Array(choices)) = schema.get_mut("enum") {
+        choices.retain(|choice| !choice.is_null());
+    }
+    if let Some(Json::Array(kinds)) = schema.get_mut("type") {
+        kinds.retain(|kind| kind != "null");
+        if let [only] = &kinds[..] {
+            let only = only.clone();
+            schema.insert("type".into(), only);
+        }
+    }
+    let Some(Json::Array(branches)) = schema.get_mut("anyOf") else { return };
+    branches.retain(|branch| branch["type"] != "null");
+    if let [Json::Object(only)] = &branches[..] {
+        let only = only.clone();
+        schema.remove("anyOf");
+        for (key, value) in only {
+            // What the field says of itself stands.
+            schema.ensure_object().entry(key).or_insert(value);
+        }
+    }
 }
 
 fn add<S: Spec, B>(kind: &'static str, entries: &mut Vec<Entry<B>>, build: B) -> Result<(), Taken> {

@@ -7,7 +7,44 @@ use serde_json::{Map, Value as Json, json};
 use crate::registry::{Entry, Registry, schema_of};
 use crate::spec::{InitializerSpec, OptimizerCommon, PredictTable, RuntimeTable, TopLevel, TrainTable};
 
-/// The schema of an experiment file that may name the types of `registry`.
+/// The dialect that schemars writes.
+const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+
+/// The schema as editors take it: that of [`experiment`], except that a file that inherits from another by `extends`
+/// need not be complete.
+///
+/// All keys stand at the root, where editors look for them, and there none is required; what must be there stands in
+/// the `then`.
+pub fn published(registry: &Registry) -> Json {
+    let mut whole = experiment(registry);
+    let definitions = whole["$defs"].take();
+    if let Some(whole) = whole.as_object_mut() {
+        whole.remove("$defs");
+    }
+    let mut schema = whole.clone();
+    make_optional(&mut schema);
+    schema["$schema"] = DIALECT.into();
+    schema["$defs"] = definitions;
+    schema["if"] = json!({ "not": { "required": ["extends"] } });
+    schema["then"] = whole;
+    schema
+}
+
+/// Lets every key of a table be absent, its `type` too. Not within arrays: an array replaces that of the file below,
+/// so its items must be whole.
+fn make_optional(schema: &mut Json) {
+    let Some(schema) = schema.as_object_mut() else { return };
+    schema.remove("required");
+    // Without `type`, a table may fit into several branches.
+    if let Some(branches) = schema.remove("oneOf") {
+        schema.insert("anyOf".into(), branches);
+    }
+    schema.get_mut("anyOf").and_then(Json::as_array_mut).into_iter().flatten().for_each(make_optional);
+    let properties = schema.get_mut("properties").and_then(Json::as_object_mut);
+    properties.into_iter().flat_map(Map::values_mut).for_each(make_optional);
+}
+
+/// The schema of a whole experiment that may name the types of `registry`.
 pub fn experiment(registry: &Registry) -> Json {
     let mut root = schema_of::<TopLevel>();
     let optimizer = schema_of::<OptimizerCommon>();
@@ -16,10 +53,13 @@ pub fn experiment(registry: &Registry) -> Json {
             "extends",
             json!({ "type": "string", "description": "A file to inherit from: tables merge, arrays replace." }),
         ),
-        ("data", one_of(registry.data_types(), &json!({}))),
+        ("data", described("The samples.", one_of(registry.data_types(), &json!({})))),
         ("model", model(registry)),
-        ("loss", one_of(registry.losses(), &json!({}))),
-        ("optimizer", one_of(registry.optimizers(), &optimizer)),
+        ("loss", described("What training makes small.", one_of(registry.losses(), &json!({})))),
+        (
+            "optimizer",
+            described("How parameters follow the gradient.", one_of(registry.optimizers(), &optimizer)),
+        ),
         ("train", schema_of::<TrainTable>()),
         ("predict", schema_of::<PredictTable>()),
         ("runtime", with_default(schema_of::<RuntimeTable>(), json!({}))),
@@ -29,7 +69,15 @@ pub fn experiment(registry: &Registry) -> Json {
     }
     root["required"] = json!(["data", "model", "loss", "optimizer", "train"]);
     root["title"] = "A Chainrule experiment".into();
+    root["description"] = "Data, model, loss, optimizer and training of one neural network.".into();
+    root["$defs"] =
+        json!({ "activation": activation(registry), "initializer": schema_of::<InitializerSpec>() });
     root
+}
+
+/// A reference to one of `$defs`: what every layer takes is written once, not once a layer.
+fn reference(definition: &str) -> Json {
+    json!({ "$ref": format!("#/$defs/{definition}") })
 }
 
 /// `[model]`.
@@ -40,12 +88,12 @@ fn model(registry: &Registry) -> Json {
         "properties": {
             "input_shape": {
                 "type": "array",
-                "description": "The shape of one sample: [features], [time, features] or [channels, height, width].",
+                "description": "The shape of one sample: [features], [time, features] or [channels, height, width]; one axis, if absent.",
                 "items": { "type": "integer", "minimum": 1 },
                 "minItems": 1,
             },
-            "weight_init": with_description(schema_of::<InitializerSpec>(), "The start values of weights."),
-            "bias_init": with_description(schema_of::<InitializerSpec>(), "The start values of biases."),
+            "weight_init": described("The start values of weights, for layers that set none; the layer's default, if absent.", reference("initializer")),
+            "bias_init": described("The start values of biases, for layers that set none; the layer's default, if absent.", reference("initializer")),
             "initial_weights": {
                 "type": "string",
                 "description": "A safetensors file to start from; names and shapes must match.",
@@ -66,17 +114,36 @@ fn model(registry: &Registry) -> Json {
 fn layer(registry: &Registry) -> Json {
     let common = json!({
         "properties": {
-            "name": { "type": "string", "description": "The name: letters, digits, _ and -." },
+            "name": { "type": "string", "description": "The layer's name: letters, digits, _ and -; TYPE_N, if absent, N counted from 0." },
             "inputs": {
                 "type": "array",
                 "description": "The layers it reads; the one before it, if absent. \"input\" is the network's input.",
                 "items": { "type": "string" },
                 "minItems": 1,
             },
-            "activation": activation(registry),
+            "activation": described(
+                "Applied to the layer's output: a name, or a table with keys; nothing, if absent.",
+                reference("activation"),
+            ),
         },
     });
-    one_of(registry.layers(), &common)
+    let mut layer = one_of(registry.layers(), &common);
+    refer_to_initializers(&mut layer);
+    layer
+}
+
+/// Puts a reference in place of every initialiser among the keys of the layers.
+fn refer_to_initializers(layers: &mut Json) {
+    let initializer = schema_of::<InitializerSpec>();
+    let branches = layers["oneOf"].as_array_mut().into_iter().flatten();
+    let properties =
+        branches.filter_map(|branch| branch["properties"].as_object_mut()).flat_map(Map::values_mut);
+    for property in properties.filter_map(Json::as_object_mut) {
+        if property.get("anyOf") == initializer.get("anyOf") {
+            property.remove("anyOf");
+            property.extend(reference("initializer").as_object().cloned().unwrap_or_default());
+        }
+    }
 }
 
 /// A name, or a table.
@@ -88,10 +155,7 @@ fn activation(registry: &Registry) -> Json {
         .filter(without_keys)
         .map(|entry| json!({ "const": entry.name, "description": entry.schema["description"] }))
         .collect();
-    json!({
-        "description": "Applied to the layer's output.",
-        "anyOf": [{ "oneOf": names }, one_of(registry.activations(), &json!({}))],
-    })
+    json!({ "anyOf": [{ "oneOf": names }, one_of(registry.activations(), &json!({}))] })
 }
 
 /// A table whose `type` picks one of `entries`, with the properties of `common` in each.
@@ -102,7 +166,8 @@ fn one_of<B>(entries: &[Entry<B>], common: &Json) -> Json {
 
 fn branch<B>(entry: &Entry<B>, common: &Json) -> Json {
     let mut properties = Map::new();
-    properties.insert("type".into(), json!({ "const": entry.name }));
+    properties
+        .insert("type".into(), json!({ "const": entry.name, "description": entry.schema["description"] }));
     let mut required = vec![Json::from("type")];
     for part in [common, &entry.schema] {
         properties.extend(part["properties"].as_object().cloned().unwrap_or_default());
@@ -118,7 +183,7 @@ fn branch<B>(entry: &Entry<B>, common: &Json) -> Json {
     })
 }
 
-fn with_description(mut schema: Json, description: &str) -> Json {
+fn described(description: &str, mut schema: Json) -> Json {
     schema["description"] = description.into();
     schema
 }
@@ -126,4 +191,64 @@ fn with_description(mut schema: Json, description: &str) -> Json {
 fn with_default(mut schema: Json, default: Json) -> Json {
     schema["default"] = default;
     schema
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Visits every property with the path of keys that leads to it.
+    fn properties(schema: &Json, path: &str, visit: &mut dyn FnMut(&str, &Json)) {
+        for (key, property) in schema["properties"].as_object().into_iter().flatten() {
+            let path = format!("{path}.{key}");
+            visit(&path, property);
+            properties(property, &path, visit);
+        }
+        properties_of_branches(schema, path, visit);
+        if !schema["items"].is_null() {
+            properties(&schema["items"], path, visit);
+        }
+    }
+
+    fn properties_of_branches(schema: &Json, path: &str, visit: &mut dyn FnMut(&str, &Json)) {
+        for key in ["oneOf", "anyOf"] {
+            for branch in schema[key].as_array().into_iter().flatten() {
+                let name = branch["properties"]["type"]["const"].as_str().unwrap_or_default();
+                properties(branch, &format!("{path}({name})"), visit);
+            }
+        }
+    }
+
+    #[test]
+    fn describes_every_key_in_a_line() {
+        let mut count = 0;
+        let schema = experiment(&Registry::standard());
+        let mut check = |path: &str, property: &Json| {
+            count += 1;
+            let description = property["description"].as_str().unwrap_or_default();
+            // The `type` of an initialiser is schemars's, which describes the table and not the tag.
+            let is_tag = path.ends_with(".type") && property["const"].is_string();
+            assert!(is_tag || !description.is_empty(), "{path} has no description");
+            assert!(!description.contains('\n'), "{path}: {description}");
+        };
+        properties(&schema, "", &mut check);
+        properties(&schema["$defs"]["activation"], "activation", &mut check);
+        properties(&schema["$defs"]["initializer"], "initializer", &mut check);
+        assert!(count > 60, "{count} keys");
+    }
+
+    #[test]
+    fn says_nothing_of_null_which_toml_does_not_have() {
+        let text = published(&Registry::standard()).to_string();
+        assert!(!text.contains("null"), "{text}");
+    }
+
+    #[test]
+    fn a_part_needs_no_key_but_its_layers_are_whole() {
+        let schema = published(&Registry::standard());
+        assert!(schema["properties"]["train"]["required"].is_null());
+        assert!(schema["properties"]["optimizer"]["anyOf"][0]["required"].is_null());
+        assert!(schema.pointer("/properties/model/properties/layers/items/oneOf/0/required").is_some());
+        assert_eq!(schema["then"]["required"][0], "data");
+    }
 }
