@@ -14,7 +14,7 @@ const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 /// need not be complete.
 ///
 /// All keys stand at the root, where editors look for them, and there none is required; what must be there stands in
-/// the `then`.
+/// the `else`.
 pub fn published(registry: &Registry) -> Json {
     let mut whole = experiment(registry);
     let definitions = whole["$defs"].take();
@@ -25,8 +25,9 @@ pub fn published(registry: &Registry) -> Json {
     make_optional(&mut schema);
     schema["$schema"] = DIALECT.into();
     schema["$defs"] = definitions;
-    schema["if"] = json!({ "not": { "required": ["extends"] } });
-    schema["then"] = whole;
+    // Without the second key Tombi warns of every other key of a file that has the first.
+    schema["if"] = json!({ "required": ["extends"], "additionalProperties": true });
+    schema["else"] = whole;
     schema
 }
 
@@ -146,14 +147,14 @@ fn refer_to_initializers(layers: &mut Json) {
     }
 }
 
-/// A name, or a table.
+/// A name, or a table. That a name is a string must be said: `const` alone leaves the table a chance in `conform`.
 fn activation(registry: &Registry) -> Json {
     let without_keys = |entry: &&Entry<_>| entry.schema["required"].as_array().is_none_or(Vec::is_empty);
     let names: Vec<Json> = registry
         .activations()
         .iter()
         .filter(without_keys)
-        .map(|entry| json!({ "const": entry.name, "description": entry.schema["description"] }))
+        .map(|entry| json!({ "type": "string", "const": entry.name, "description": entry.schema["description"] }))
         .collect();
     json!({ "anyOf": [{ "oneOf": names }, one_of(registry.activations(), &json!({}))] })
 }
@@ -167,7 +168,7 @@ fn one_of<B>(entries: &[Entry<B>], common: &Json) -> Json {
 fn branch<B>(entry: &Entry<B>, common: &Json) -> Json {
     let mut properties = Map::new();
     properties
-        .insert("type".into(), json!({ "const": entry.name, "description": entry.schema["description"] }));
+        .insert("type".into(), json!({ "type": "string", "const": entry.name, "description": entry.schema["description"] }));
     let mut required = vec![Json::from("type")];
     for part in [common, &entry.schema] {
         properties.extend(part["properties"].as_object().cloned().unwrap_or_default());
@@ -249,6 +250,6 @@ mod tests {
         assert!(schema["properties"]["train"]["required"].is_null());
         assert!(schema["properties"]["optimizer"]["anyOf"][0]["required"].is_null());
         assert!(schema.pointer("/properties/model/properties/layers/items/oneOf/0/required").is_some());
-        assert_eq!(schema["then"]["required"][0], "data");
+        assert_eq!(schema["else"]["required"][0], "data");
     }
 }
