@@ -27,6 +27,9 @@ pub trait Spec: DeserializeOwned + JsonSchema + 'static {
 
 /// A layer as the file describes it.
 pub trait LayerSpec: Spec {
+    /// What the layer's gradients are checked on: at least one example.
+    fn examples() -> Vec<LayerExample>;
+
     /// Builds the layer for inputs of the shapes in `context`. A layer that fuses an activation into its own loop takes
     /// it by [`LayerContext::activation`]; otherwise it is applied to its output.
     ///
@@ -37,12 +40,20 @@ pub trait LayerSpec: Spec {
 
 /// An activation as the file describes it.
 pub trait ActivationSpec: Spec {
+    /// Keys, as TOML, that its gradients are checked with; none, if there is nothing to set.
+    fn examples() -> Vec<&'static str> {
+        vec![""]
+    }
+
     /// Builds the activation of outputs of the given shape.
     fn build<F: Float>(&self, output: &Shape) -> Box<dyn Activation<F>>;
 }
 
 /// A loss as the file describes it.
 pub trait LossSpec: Spec {
+    /// Keys, as TOML, that its gradients are checked with, and the numbers that it is defined for with them.
+    fn examples() -> Vec<LossExample>;
+
     /// What the loss expects outputs to be.
     const OUTPUTS: Outputs = Outputs::Values;
 
@@ -58,6 +69,42 @@ pub trait LossSpec: Spec {
     fn build_fused<F: Float>(&self, _activation: &str, _output: &Shape) -> Option<Box<dyn Loss<F>>> {
         None
     }
+}
+
+/// Keys of a layer and shapes of its inputs, to check its gradients on.
+#[derive(Clone, Debug)]
+pub struct LayerExample {
+    /// The keys as TOML, such as `units = 3`.
+    pub keys: &'static str,
+    /// The axes of each input.
+    pub inputs: Vec<Vec<usize>>,
+}
+
+/// Keys of a loss and the numbers that it is defined for, to check its gradients on.
+#[derive(Clone, Copy, Debug)]
+pub struct LossExample {
+    /// The keys as TOML.
+    pub keys: &'static str,
+    /// The open interval of outputs.
+    pub outputs: (f64, f64),
+    /// What the outputs are compared with.
+    pub targets: TargetDomain,
+}
+
+/// The numbers that a loss takes as targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TargetDomain {
+    /// Any numbers.
+    Real,
+    /// Numbers between 0 and 1.
+    Unit,
+    /// -1 and +1.
+    Signs,
+    /// Probabilities that add up to 1.
+    Distribution,
+    /// Class indices.
+    Classes,
 }
 
 /// What a loss takes the outputs of a network for.
@@ -167,6 +214,7 @@ pub struct Entry<B> {
 pub struct BuildLayer {
     f32: fn(&Node, &mut LayerContext<'_, f32>) -> Result<Box<dyn Layer<f32>>, BuildError>,
     f64: fn(&Node, &mut LayerContext<'_, f64>) -> Result<Box<dyn Layer<f64>>, BuildError>,
+    pub(crate) examples: fn() -> Vec<LayerExample>,
 }
 
 /// The builders of an activation.
@@ -174,6 +222,7 @@ pub struct BuildLayer {
 pub struct BuildActivation {
     f32: fn(&Node, &Shape) -> Result<Box<dyn Activation<f32>>, BuildError>,
     f64: fn(&Node, &Shape) -> Result<Box<dyn Activation<f64>>, BuildError>,
+    pub(crate) examples: fn() -> Vec<&'static str>,
 }
 
 /// The builders of a loss.
@@ -182,6 +231,7 @@ pub struct BuildLoss {
     f32: fn(&Node, Option<&str>, &Shape) -> Result<Option<Box<dyn Loss<f32>>>, BuildError>,
     f64: fn(&Node, Option<&str>, &Shape) -> Result<Option<Box<dyn Loss<f64>>>, BuildError>,
     pub(crate) outputs: fn(&Node) -> Result<Outputs, BuildError>,
+    pub(crate) examples: fn() -> Vec<LossExample>,
 }
 
 /// The builders of an optimiser.
@@ -355,7 +405,8 @@ impl Registry {
     /// # Errors
     /// [`Taken`] if there is one of its name.
     pub fn layer<S: LayerSpec>(&mut self) -> Result<(), Taken> {
-        let build = BuildLayer { f32: build_layer::<S, f32>, f64: build_layer::<S, f64> };
+        let build =
+            BuildLayer { f32: build_layer::<S, f32>, f64: build_layer::<S, f64>, examples: S::examples };
         add::<S, _>("layer", &mut self.layers, build)
     }
 
@@ -364,7 +415,11 @@ impl Registry {
     /// # Errors
     /// [`Taken`] if there is one of its name.
     pub fn activation<S: ActivationSpec>(&mut self) -> Result<(), Taken> {
-        let build = BuildActivation { f32: build_activation::<S, f32>, f64: build_activation::<S, f64> };
+        let build = BuildActivation {
+            f32: build_activation::<S, f32>,
+            f64: build_activation::<S, f64>,
+            examples: S::examples,
+        };
         add::<S, _>("activation", &mut self.activations, build)
     }
 
@@ -374,7 +429,12 @@ impl Registry {
     /// [`Taken`] if there is one of its name.
     pub fn loss<S: LossSpec>(&mut self) -> Result<(), Taken> {
         let outputs = |node: &Node| Ok(document::deserialize::<S>(node)?.outputs());
-        let build = BuildLoss { f32: build_loss::<S, f32>, f64: build_loss::<S, f64>, outputs };
+        let build = BuildLoss {
+            f32: build_loss::<S, f32>,
+            f64: build_loss::<S, f64>,
+            outputs,
+            examples: S::examples,
+        };
         add::<S, _>("loss", &mut self.losses, build)
     }
 

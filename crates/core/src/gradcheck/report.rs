@@ -135,7 +135,7 @@ fn verdict(
         Tolerance::OrRounding(tolerance) => tolerance.max(report.rounding),
     };
     // Differences of a function that does not depend on a number are zero up to rounding.
-    let all_zero = own == 0.0 && report.norm <= rounding;
+    let all_zero = own.sqrt() <= rounding && report.norm <= rounding;
     match zero {
         // Checked absolutely: the gradient must vanish to rounding.
         Some(reason) if own.sqrt() <= 1e-12 && report.norm <= rounding.max(1e-9) => {

@@ -1,5 +1,8 @@
 //! `type = "inline"`: the samples stand in the experiment file.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
@@ -153,6 +156,22 @@ fn check_lengths(node: &Node, mistakes: &mut Diagnostics) {
         if count != columns {
             let message = format!("{names} has {count} names, but the rows have {columns} numbers");
             mistakes.push(Diagnostic::new(message).at(given.place));
+        }
+        check_distinct(node, names, mistakes);
+    }
+}
+
+/// A column is found by its name: no two can have the same.
+fn check_distinct(node: &Node, key: &str, mistakes: &mut Diagnostics) {
+    let mut seen = HashMap::new();
+    for (index, item) in items(node, key).iter().enumerate() {
+        let Some(name) = item.as_str() else { continue };
+        match seen.entry(name) {
+            Entry::Vacant(entry) => drop(entry.insert(index)),
+            Entry::Occupied(entry) => {
+                let message = format!("{key}[{}] and {key}[{index}] are both \"{name}\"", entry.get());
+                mistakes.push(Diagnostic::new(message).at(item.place).help("give one of them another name"));
+            }
         }
     }
 }
