@@ -35,7 +35,7 @@ pub trait LayerSpec: Spec {
     ///
     /// # Errors
     /// Whatever is wrong with these keys for these inputs.
-    fn build<F: Float>(&self, context: &mut LayerContext<'_, F>) -> Result<Box<dyn Layer<F>>, BuildError>;
+    fn build<F: Float>(&self, context: &mut LayerContext<'_, F>) -> Built<dyn Layer<F>>;
 }
 
 /// An activation as the file describes it.
@@ -125,7 +125,7 @@ pub trait OptimizerSpec: Spec {
     ///
     /// # Errors
     /// If the keys contradict each other.
-    fn build<F: Float>(&self) -> Result<Box<dyn Optimizer<F>>, BuildError>;
+    fn build<F: Float>(&self) -> Built<dyn Optimizer<F>>;
 }
 
 /// Why a type cannot be built from its keys.
@@ -149,7 +149,10 @@ pub enum BuildError {
 }
 
 /// How an activation is built, once the shape of the output is known.
-type ActivationBuilder<'a, F> = dyn Fn(&Shape) -> Result<Box<dyn Activation<F>>, BuildError> + 'a;
+type ActivationBuilder<'a, F> = dyn Fn(&Shape) -> Built<dyn Activation<F>> + 'a;
+
+/// What a builder gives.
+pub type Built<T> = Result<Box<T>, BuildError>;
 
 /// What a layer is built from beside its own keys.
 pub struct LayerContext<'a, F> {
@@ -189,7 +192,7 @@ impl<'a, F: Float> LayerContext<'a, F> {
     ///
     /// # Errors
     /// As the activation's.
-    pub fn activation(&mut self, output: &Shape) -> Result<Box<dyn Activation<F>>, BuildError> {
+    pub fn activation(&mut self, output: &Shape) -> Built<dyn Activation<F>> {
         Ok(self.remaining(output)?.unwrap_or_else(|| Box::new(Linear)))
     }
 
@@ -212,24 +215,27 @@ pub struct Entry<B> {
 /// The builders of a layer.
 #[derive(Clone, Copy, Debug)]
 pub struct BuildLayer {
-    f32: fn(&Node, &mut LayerContext<'_, f32>) -> Result<Box<dyn Layer<f32>>, BuildError>,
-    f64: fn(&Node, &mut LayerContext<'_, f64>) -> Result<Box<dyn Layer<f64>>, BuildError>,
+    f32: fn(&Node, &mut LayerContext<'_, f32>) -> Built<dyn Layer<f32>>,
+    f64: fn(&Node, &mut LayerContext<'_, f64>) -> Built<dyn Layer<f64>>,
     pub(crate) examples: fn() -> Vec<LayerExample>,
 }
 
 /// The builders of an activation.
 #[derive(Clone, Copy, Debug)]
 pub struct BuildActivation {
-    f32: fn(&Node, &Shape) -> Result<Box<dyn Activation<f32>>, BuildError>,
-    f64: fn(&Node, &Shape) -> Result<Box<dyn Activation<f64>>, BuildError>,
+    f32: fn(&Node, &Shape) -> Built<dyn Activation<f32>>,
+    f64: fn(&Node, &Shape) -> Built<dyn Activation<f64>>,
     pub(crate) examples: fn() -> Vec<&'static str>,
 }
+
+/// Builds a loss; fused with the activation of this name, if it can.
+type LossBuilder<F> = fn(&Node, Option<&str>, &Shape) -> Result<Option<Box<dyn Loss<F>>>, BuildError>;
 
 /// The builders of a loss.
 #[derive(Clone, Copy, Debug)]
 pub struct BuildLoss {
-    f32: fn(&Node, Option<&str>, &Shape) -> Result<Option<Box<dyn Loss<f32>>>, BuildError>,
-    f64: fn(&Node, Option<&str>, &Shape) -> Result<Option<Box<dyn Loss<f64>>>, BuildError>,
+    f32: LossBuilder<f32>,
+    f64: LossBuilder<f64>,
     pub(crate) outputs: fn(&Node) -> Result<Outputs, BuildError>,
     pub(crate) examples: fn() -> Vec<LossExample>,
 }
@@ -237,8 +243,8 @@ pub struct BuildLoss {
 /// The builders of an optimiser.
 #[derive(Clone, Copy, Debug)]
 pub struct BuildOptimizer {
-    f32: fn(&Node) -> Result<Box<dyn Optimizer<f32>>, BuildError>,
-    f64: fn(&Node) -> Result<Box<dyn Optimizer<f64>>, BuildError>,
+    f32: fn(&Node) -> Built<dyn Optimizer<f32>>,
+    f64: fn(&Node) -> Built<dyn Optimizer<f64>>,
 }
 
 /// The reader of a kind of data.
@@ -254,17 +260,14 @@ pub trait Number: Float {
         entry: &Entry<BuildLayer>,
         node: &Node,
         context: &mut LayerContext<'_, Self>,
-    ) -> Result<Box<dyn Layer<Self>>, BuildError>;
+    ) -> Built<dyn Layer<Self>>;
 
     /// Builds a registered activation.
     ///
     /// # Errors
     /// [`BuildError::Read`] if the node was not checked against the schema.
-    fn activation(
-        entry: &Entry<BuildActivation>,
-        node: &Node,
-        output: &Shape,
-    ) -> Result<Box<dyn Activation<Self>>, BuildError>;
+    fn activation(entry: &Entry<BuildActivation>, node: &Node, output: &Shape)
+    -> Built<dyn Activation<Self>>;
 
     /// Builds a registered loss; fused with a final activation, if one is given and the loss can.
     ///
@@ -281,7 +284,7 @@ pub trait Number: Float {
     ///
     /// # Errors
     /// As [`OptimizerSpec::build`].
-    fn optimizer(entry: &Entry<BuildOptimizer>, node: &Node) -> Result<Box<dyn Optimizer<Self>>, BuildError>;
+    fn optimizer(entry: &Entry<BuildOptimizer>, node: &Node) -> Built<dyn Optimizer<Self>>;
 }
 
 macro_rules! impl_number {
@@ -291,7 +294,7 @@ macro_rules! impl_number {
                 entry: &Entry<BuildLayer>,
                 node: &Node,
                 context: &mut LayerContext<'_, Self>,
-            ) -> Result<Box<dyn Layer<Self>>, BuildError> {
+            ) -> Built<dyn Layer<Self>> {
                 (entry.build.$type)(node, context)
             }
 
@@ -299,7 +302,7 @@ macro_rules! impl_number {
                 entry: &Entry<BuildActivation>,
                 node: &Node,
                 output: &Shape,
-            ) -> Result<Box<dyn Activation<Self>>, BuildError> {
+            ) -> Built<dyn Activation<Self>> {
                 (entry.build.$type)(node, output)
             }
 
@@ -312,10 +315,7 @@ macro_rules! impl_number {
                 (entry.build.$type)(node, fused, output)
             }
 
-            fn optimizer(
-                entry: &Entry<BuildOptimizer>,
-                node: &Node,
-            ) -> Result<Box<dyn Optimizer<Self>>, BuildError> {
+            fn optimizer(entry: &Entry<BuildOptimizer>, node: &Node) -> Built<dyn Optimizer<Self>> {
                 (entry.build.$type)(node)
             }
         }
@@ -328,14 +328,11 @@ impl_number!(f64);
 fn build_layer<S: LayerSpec, F: Float>(
     node: &Node,
     context: &mut LayerContext<'_, F>,
-) -> Result<Box<dyn Layer<F>>, BuildError> {
+) -> Built<dyn Layer<F>> {
     document::deserialize::<S>(node)?.build(context)
 }
 
-fn build_activation<S: ActivationSpec, F: Float>(
-    node: &Node,
-    output: &Shape,
-) -> Result<Box<dyn Activation<F>>, BuildError> {
+fn build_activation<S: ActivationSpec, F: Float>(node: &Node, output: &Shape) -> Built<dyn Activation<F>> {
     Ok(document::deserialize::<S>(node)?.build(output))
 }
 
@@ -351,7 +348,7 @@ fn build_loss<S: LossSpec, F: Float>(
     })
 }
 
-fn build_optimizer<S: OptimizerSpec, F: Float>(node: &Node) -> Result<Box<dyn Optimizer<F>>, BuildError> {
+fn build_optimizer<S: OptimizerSpec, F: Float>(node: &Node) -> Built<dyn Optimizer<F>> {
     document::deserialize::<S>(node)?.build()
 }
 

@@ -132,10 +132,10 @@ fn check_targets(node: &Node, context: Context, mistakes: &mut Diagnostics) {
                 .help("write one class index or class label a sample, such as y = [0, 2, 1]"),
         ),
         (false, false) => {
-            mistakes
-                .push(Diagnostic::new("y holds classes, but the loss compares numbers").at(first.place).help(
-                "write a row of numbers a sample, such as y = [[1], [0]], or use the loss `cross_entropy`",
-            ))
+            let help =
+                "write a row of numbers a sample, such as y = [[1], [0]], or use the loss `cross_entropy`";
+            let message = "y holds classes, but the loss compares numbers";
+            mistakes.push(Diagnostic::new(message).at(first.place).help(help));
         }
         (true, false) => check_rows(node, "y", mistakes),
         (false, true) => {}
