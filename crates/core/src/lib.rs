@@ -10,6 +10,7 @@ mod derivation;
 mod error;
 pub mod executor;
 mod float;
+pub mod gradcheck;
 mod initializer;
 mod layer;
 pub mod layers;
