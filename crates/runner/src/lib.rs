@@ -16,6 +16,7 @@ pub mod diagnostic;
 pub mod document;
 pub mod error;
 pub mod experiment;
+pub mod explain;
 mod memory;
 pub mod model;
 pub mod predictor;

@@ -39,6 +39,8 @@ pub struct Session<F> {
     pub input_shape: Shape,
     /// What the outputs are.
     pub outputs: Outputs,
+    /// Whether the loss is computed together with the last activation.
+    pub head: Head,
 }
 
 impl<F: Number> Session<F> {
@@ -57,7 +59,7 @@ impl<F: Number> Session<F> {
         let optimizer = experiment.optimizer::<F>(registry)?;
         let raw = read_data(experiment, registry, outputs)?;
         let input_shape = input_shape(experiment, raw.width)?;
-        let objective = objective::<F>(experiment, registry, &input_shape)?;
+        let (objective, head) = objective::<F>(experiment, registry, &input_shape)?;
         let inference = inference::<F>(experiment, registry, &input_shape, outputs)?;
         let whole_model = experiment.place(&["model", "layers"]);
         let mistake = |message: String, place: Place| experiment.mistake(Diagnostic::new(message).at(place));
@@ -85,6 +87,7 @@ impl<F: Number> Session<F> {
             optimizer,
             input_shape,
             outputs,
+            head,
         };
         Ok(session)
     }
@@ -168,7 +171,7 @@ fn objective<F: Number>(
     experiment: &Experiment,
     registry: &Registry,
     input: &Shape,
-) -> Result<Objective<F>, Failure> {
+) -> Result<(Objective<F>, Head), Failure> {
     let (entry, keys) = experiment.variant(registry.losses(), "loss")?;
     let build =
         |head| experiment.model.build::<F>(registry, input, head).map_err(|found| experiment.mistake(found));
@@ -181,16 +184,17 @@ fn objective<F: Number>(
         Some((activation, _)) => build_loss(Some(activation))?,
         None => None,
     };
-    let (network, loss) = match fused {
-        Some(loss) => (build(Head::Fused)?, Some(loss)),
-        None => (network, build_loss(None)?),
+    let (network, loss, head) = match fused {
+        Some(loss) => (build(Head::Fused)?, Some(loss), Head::Fused),
+        None => (network, build_loss(None)?, Head::Keep),
     };
     let failed = |message: String| {
         let place = experiment.place(&["loss"]);
         experiment.mistake(Diagnostic::new(format!("[loss]: {message}")).at(place))
     };
     let loss = loss.ok_or_else(|| failed("the loss cannot be built".into()))?;
-    Objective::new(network, loss).map_err(|error| failed(error.to_string()))
+    let objective = Objective::new(network, loss).map_err(|error| failed(error.to_string()))?;
+    Ok((objective, head))
 }
 
 /// The network as it predicts.
