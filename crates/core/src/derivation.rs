@@ -31,6 +31,8 @@ pub struct Rule {
     pub derivative: String,
     /// How the gradient comes through it: `dz = dy ⊙ f'(z)`.
     pub gradient: String,
+    /// The slope of output `j` by the argument in its place, `f'(z_j)`, if it depends on nothing else.
+    pub slope: Option<String>,
 }
 
 /// A letter of a derivation.

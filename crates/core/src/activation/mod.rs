@@ -76,6 +76,7 @@ impl<F: Float, A: Elementwise> Activation<F> for A {
             function: format!("y = f({x}) = {value}"),
             derivative: format!("f'({x}) = {derivative}"),
             gradient: format!("d{x} = dy ⊙ f'({x})"),
+            slope: Some(format!("f'({x}_j)")),
         }
     }
 }

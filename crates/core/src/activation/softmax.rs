@@ -62,6 +62,7 @@ impl<F: Float> Activation<F> for Softmax {
             function: format!("y_i = exp({x}_i) / Σ_j exp({x}_j)"),
             derivative: format!("∂y_j/∂{x}_i = y_j ([i = j] - y_i)"),
             gradient: format!("d{x}_i = y_i (dy_i - Σ_j dy_j y_j)"),
+            slope: None,
         }
     }
 }

@@ -151,6 +151,11 @@ impl<F: Float> Layer<F> for Dense<F> {
         let (b, bias) = if self.bias { (" + b", "   ∂z_j/∂b_j = 1") } else { ("", "") };
         derivation.forward = vec![format!("z = x Wᵀ{b}"), rule.function];
         derivation.local = vec![rule.derivative, format!("∂z_j/∂x_k = w_jk   ∂z_j/∂w_jk = x_k{bias}")];
+        if let Some(slope) = rule.slope {
+            let bias = if self.bias { format!("   ∂y_j/∂b_j = {slope}") } else { String::new() };
+            let both = format!("∂y_j/∂x_k = {slope} w_jk   ∂y_j/∂w_jk = {slope} x_k{bias}");
+            derivation.local.push(both);
+        }
         derivation.between = vec![rule.gradient];
         derivation.inputs = vec!["dx = dz W".into()];
         derivation.parameters = vec!["dW = dzᵀ x".into()];

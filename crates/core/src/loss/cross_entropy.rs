@@ -82,6 +82,7 @@ impl<F: Float> Loss<F> for CrossEntropy {
             function: "L = 1/P Σ l,  l = -log softmax(y)_t = log Σ_j exp(y_j) - y_t".into(),
             derivative: "∂l/∂y_i = softmax(y)_i - [i = t]".into(),
             gradient: "dy = 1/P ∂l/∂y,  P the number of positions, t the class".into(),
+            slope: None,
         }
     }
 }

@@ -77,6 +77,7 @@ impl<F: Float> Loss<F> for KlDivergence {
             function: "L = 1/P Σ l,  l = Σ_j t_j (log t_j - log y_j)".into(),
             derivative: "∂l/∂y_j = -t_j / y_j".into(),
             gradient: "dy = 1/P ∂l/∂y,  P the number of positions".into(),
+            slope: None,
         }
     }
 }

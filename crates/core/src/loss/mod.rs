@@ -112,6 +112,7 @@ impl<F: Float, P: Pointwise> Loss<F> for P {
             function: format!("L = 1/K Σ_i l_i,  l = {value}"),
             derivative: format!("dl/dy = {derivative}"),
             gradient: "dy = 1/K dl/dy,  K the number of outputs".into(),
+            slope: None,
         }
     }
 }

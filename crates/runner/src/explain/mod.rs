@@ -241,7 +241,7 @@ fn loss_formulas(
     session: &Session<f64>,
 ) -> Result<LossFormulas, Failure> {
     let (entry, _) = experiment.variant(registry.losses(), "loss")?;
-    let Rule { function, derivative, gradient } = session.objective.loss().rule();
+    let Rule { function, derivative, gradient, .. } = session.objective.loss().rule();
     let activation = experiment.model.head().map(|(activation, _)| activation);
     let note = match (session.head, session.outputs, activation) {
         (Head::Fused, _, Some(activation)) => Some(format!(

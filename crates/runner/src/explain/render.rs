@@ -37,7 +37,15 @@ fn heading(text: &mut String, explanation: &Explanation) {
                 Target::Classes { indices, labels } if labels.is_empty() => format!("t = class {indices:?}"),
                 Target::Classes { indices, labels } => format!("t = class {indices:?} {labels:?}"),
             };
-            line(text, 0, &format!("sample {} of 0 to {}", sample.index, sample.of - 1));
+            line(
+                text,
+                0,
+                &format!(
+                    "training sample {} (of 0 to {}), at the start weights:",
+                    sample.index,
+                    sample.of - 1
+                ),
+            );
             equation(text, "", &format!("x = {}", vector(&sample.x)));
             equation(text, "", &target);
         }
@@ -166,20 +174,16 @@ fn parameter_text(text: &mut String, parameter: &ParameterNumbers, learning_rate
     }
     line(text, 4, &format!("matrix backward pass  {}", number(*backward)));
     line(text, 4, &format!("central difference    {}", number(*difference)));
-    let step = format!(
-        "update                {symbol} - η dL/d{symbol} = {} - {} * {} = {}",
-        number(*value),
-        number(learning_rate),
-        factor(parameter.slope()),
-        number(*updated)
-    );
-    if step.chars().count() + 4 <= WIDTH {
-        line(text, 4, &step);
+    let step = format!("update                {symbol} - η dL/d{symbol}");
+    let slope = factor(parameter.slope());
+    let numbers = format!("= {} - {} * {slope}", number(*value), number(learning_rate));
+    if step.chars().count() + numbers.chars().count() + 5 <= WIDTH {
+        line(text, 4, &format!("{step} {numbers}"));
     } else {
-        let (left, right) = step.split_once(" = ").unwrap_or((&step, ""));
-        line(text, 4, left);
-        line(text, 24, &format!("= {right}"));
+        line(text, 4, &step);
+        line(text, 26, &numbers);
     }
+    line(text, 26, &format!("= {}", number(*updated)));
     if let Some(stepped) = parameter.optimizer {
         line(text, 4, &format!("optimizer's step      {}", number(stepped)));
     }
