@@ -103,7 +103,8 @@ fn the_update_is_what_the_first_step_of_the_training_does() {
     let explained = runner.json("explained.json");
     // One epoch over one sample is one step.
     let one_sample = ["--set", "data.x=[[54, 168], [54, 168]]", "--set", "data.y=[[1], [1]]"];
-    let shifted = ["--set", "data.scale=\"center\"", "--set", "train.epochs=1", "--set", "train.batch_size=2"];
+    let shifted =
+        ["--set", "data.scale=\"center\"", "--set", "train.epochs=1", "--set", "train.batch_size=2"];
     let again = ["explain", "gender.toml", "--sample", "0", "--json", "step.json"];
     runner.done(again.iter().chain(&one_sample).chain(&shifted));
     runner.done(["train", "gender.toml", "--out", "run"].iter().chain(&one_sample).chain(&shifted));
@@ -132,8 +133,17 @@ fn the_whole_text_of_the_notebooks_network() {
     let runner = Runner::with_gender();
     let text = runner.done(["explain", "gender.toml", "--sample", "0"]).stdout;
     let expected = include_str!("explain_gender.txt");
+    // Another processor or C library may round the last digits otherwise; the central difference is the sum of such.
+    let number = |word: &str| word.trim_matches(['(', ')', '[', ']', ',']).parse::<f64>().ok();
     for (found, expected) in text.lines().zip(expected.lines()) {
-        assert_eq!(found, expected);
+        let (words, wanted): (Vec<_>, Vec<_>) = (found.split(' ').collect(), expected.split(' ').collect());
+        assert_eq!(words.len(), wanted.len(), "{found}");
+        for (word, wanted) in words.into_iter().zip(wanted) {
+            match (number(word), number(wanted)) {
+                (Some(word), Some(wanted)) => assert_near(word, wanted, 1e-6, found),
+                _ => assert_eq!(word, wanted, "{found}"),
+            }
+        }
     }
     assert_eq!(text.lines().count(), expected.lines().count());
 }
@@ -202,7 +212,8 @@ fn a_wide_layer_is_abridged_and_not_wrong() {
     assert!(text.contains("... and 597 more; the 3 with the largest derivatives are shown"), "{text}");
     assert!(text.lines().count() < 200, "{}", text.lines().count());
     for tensor in runner.json("wide.json")["sample"]["tensors"].as_array().unwrap() {
-        let size: u64 = tensor["shape"].as_array().unwrap().iter().map(|axis| axis.as_u64().unwrap()).product();
+        let size: u64 =
+            tensor["shape"].as_array().unwrap().iter().map(|axis| axis.as_u64().unwrap()).product();
         let shown = tensor["parameters"].as_array().unwrap().len() as u64;
         assert_eq!(shown + tensor["left_out"].as_u64().unwrap(), size);
     }
@@ -211,14 +222,12 @@ fn a_wide_layer_is_abridged_and_not_wrong() {
 #[test]
 fn a_sum_over_many_outputs_keeps_its_largest_terms() {
     let runner = Runner::with_gender();
-    let wide = ["--set", "model.layers.1.units=1", "--set", "model.layers.0.units=3"];
     let more = "model.layers=[{type=\"dense\",name=\"a\",units=2},{type=\"dense\",name=\"b\",units=40},\
                 {type=\"dense\",name=\"c\",units=1}]";
     let arguments = ["explain", "gender.toml", "--sample", "0", "--set", more];
     let text = runner.done(arguments).stdout;
     check(&text, 3 + 2 + 3 + 3 + 3 + 1);
     assert!(text.contains("+ 36 smaller terms = ("), "{text}");
-    check(&runner.done(["explain", "gender.toml", "--sample", "0"].iter().chain(&wide)).stdout, 13);
 }
 
 #[test]

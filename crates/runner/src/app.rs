@@ -45,6 +45,7 @@ impl App {
             Command::Check(arguments) => commands::check::run(arguments, registry, console),
             Command::Summary(arguments) => commands::summary::run(arguments, registry, console),
             Command::Explain(arguments) => commands::explain::run(arguments, registry, console),
+            Command::Gradcheck(arguments) => commands::gradcheck::run(arguments, registry, console),
             Command::Eval(arguments) => commands::eval::run(arguments, registry, console),
             Command::Predict(arguments) => commands::predict::run(arguments, registry, console),
         };
@@ -64,6 +65,7 @@ fn verbosity(command: &Command) -> Verbosity {
         Command::Check(arguments) => arguments.experiment.verbosity,
         Command::Summary(arguments) => arguments.verbosity,
         Command::Explain(arguments) => arguments.experiment.verbosity,
+        Command::Gradcheck(arguments) => arguments.verbosity,
         Command::Eval(arguments) => arguments.verbosity,
         Command::Predict(arguments) => arguments.run.verbosity,
     };

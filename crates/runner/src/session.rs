@@ -8,7 +8,7 @@ use chainrule_core::{Layer, Objective, Parameter, Shape, TargetKind, parameter_c
 use chainrule_trainer::{Dataset, Error, Optimizer};
 
 use crate::data::{self, DataError, Prepared, Preprocessing};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::{Node, Place};
 use crate::error::Failure;
 use crate::experiment::Experiment;
@@ -55,11 +55,23 @@ impl<F: Number> Session<F> {
         stored: Option<Preprocessing>,
     ) -> Result<Self, Failure> {
         let outputs = experiment.outputs(registry)?;
-        check_head(experiment, outputs)?;
-        let optimizer = experiment.optimizer::<F>(registry)?;
-        let raw = read_data(experiment, registry, outputs)?;
-        let input_shape = input_shape(experiment, raw.width)?;
-        let (objective, head) = objective::<F>(experiment, registry, &input_shape)?;
+        let mut mistakes = Diagnostics::new();
+        keep(check_head(experiment, outputs), &mut mistakes)?;
+        let optimizer = keep(experiment.optimizer::<F>(registry), &mut mistakes)?;
+        let raw = keep(read_data(experiment, registry, outputs), &mut mistakes)?;
+        let mut network = None;
+        if let Some(raw) = &raw {
+            keep(check_predict(experiment, raw.width), &mut mistakes)?;
+            if let Some(shape) = keep(input_shape(experiment, raw.width), &mut mistakes)? {
+                let objective = keep(objective::<F>(experiment, registry, &shape), &mut mistakes)?;
+                network = objective.map(|objective| (shape, objective));
+            }
+        }
+        let (Some(optimizer), Some(raw), Some((input_shape, (objective, head))), true) =
+            (optimizer, raw, network, mistakes.is_empty())
+        else {
+            return Err(experiment.mistake(mistakes));
+        };
         let inference = inference::<F>(experiment, registry, &input_shape, outputs)?;
         let whole_model = experiment.place(&["model", "layers"]);
         let mistake = |message: String, place: Place| experiment.mistake(Diagnostic::new(message).at(place));
@@ -72,7 +84,6 @@ impl<F: Number> Session<F> {
         memory::check::<F>(objective.network(), parameter_count, copies, rows)
             .map_err(|message| mistake(message, whole_model))?;
 
-        check_predict(experiment, raw.width)?;
         let Prepared { train, preprocessing } = Prepared::new(&raw, stored)
             .map_err(|error| mistake(format!("[data]: {error}"), experiment.place(&["data"])))?;
         check_labels(experiment, &preprocessing, &objective)?;
@@ -110,6 +121,18 @@ impl<F: Number> Session<F> {
             weights::decode(&bytes, &self.parameters, &mut theta).map_err(failed)?;
         }
         Ok(theta)
+    }
+}
+
+/// Keeps the mistakes of an experiment, to report all of them at once; any other failure ends here.
+fn keep<T>(result: Result<T, Failure>, mistakes: &mut Diagnostics) -> Result<Option<T>, Failure> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Failure::Experiment(found, _)) => {
+            mistakes.append(found);
+            Ok(None)
+        }
+        Err(other) => Err(other),
     }
 }
 
@@ -230,7 +253,7 @@ pub(crate) fn with_probabilities<F: Number>(
 fn check_predict(experiment: &Experiment, width: usize) -> Result<(), Failure> {
     let Some(predict) = &experiment.predict else { return Ok(()) };
     let rows = experiment.resolved.at(&["predict", "x"]).and_then(Node::as_array).unwrap_or_default();
-    let mut mistakes = crate::diagnostic::Diagnostics::new();
+    let mut mistakes = Diagnostics::new();
     for (index, (row, node)) in predict.x.iter().zip(rows).enumerate() {
         if row.len() != width {
             let message =

@@ -16,22 +16,31 @@ pub(super) enum Slope {
     Kink,
 }
 
-/// Kinks are looked for again with these parts of the step, before an entry is given up.
-const REFINEMENTS: [f64; 3] = [1.0, 1.0 / 32.0, 1.0 / 1024.0];
+/// The parts of the step that are tried, until the function is smooth and nearly straight within one of them.
+const REFINEMENTS: [f64; 4] = [1.0, 1.0 / 8.0, 1.0 / 64.0, 1.0 / 1024.0];
+
+/// Two slopes this close, relatively, leave an extrapolated one that is right to about the square of it.
+const NEARLY_STRAIGHT: f64 = 1e-5;
 
 /// The slope of `f(delta)` at 0, for steps up to `step`.
 pub(super) fn slope(step: f64, f: &mut dyn FnMut(f64) -> f64) -> Slope {
     let middle = f(0.0);
+    let mut best = Slope::Kink;
     for part in REFINEMENTS {
-        let found = slope_at(step * part, middle, f);
-        if found != Slope::Kink {
-            return found;
+        let (found, bend) = slope_at(step * part, middle, f);
+        match found {
+            Slope::Kink => {}
+            Slope::Smooth { .. } if bend <= NEARLY_STRAIGHT => return found,
+            // A smaller step rounds more: the largest that is smooth stays, unless one is straight.
+            Slope::Smooth { .. } if best == Slope::Kink => best = found,
+            Slope::Smooth { .. } => {}
         }
     }
-    Slope::Kink
+    best
 }
 
-fn slope_at(h: f64, middle: f64, f: &mut dyn FnMut(f64) -> f64) -> Slope {
+/// The slope for one step, and how much two steps differ, relatively and beyond rounding.
+fn slope_at(h: f64, middle: f64, f: &mut dyn FnMut(f64) -> f64) -> (Slope, f64) {
     let (above, below) = (f(h), f(-h));
     let (half_above, half_below) = (f(h / 2.0), f(-h / 2.0));
     let wide = (above - below) / (2.0 * h);
@@ -50,9 +59,11 @@ fn slope_at(h: f64, middle: f64, f: &mut dyn FnMut(f64) -> f64) -> Slope {
     let slopes_differ = (wide - narrow).abs() > 1e-3 * (wide.abs() + narrow.abs()) + 2.0 * rounding;
     let significant = (half_bend - bend).abs() * h > 1e-6 * (wide.abs() + narrow.abs()) + 2.0 * rounding;
     if slopes_differ || (bends_differ && significant) {
-        return Slope::Kink;
+        return (Slope::Kink, 0.0);
     }
-    Slope::Smooth { slope: (4.0 * narrow - wide) / 3.0, rounding: 3.0 * rounding, within: h }
+    let beyond = ((wide - narrow).abs() - rounding).max(0.0);
+    let bend = if beyond == 0.0 { 0.0 } else { beyond / (wide.abs() + narrow.abs()) };
+    (Slope::Smooth { slope: (4.0 * narrow - wide) / 3.0, rounding: 3.0 * rounding, within: h }, bend)
 }
 
 #[cfg(test)]

@@ -107,9 +107,11 @@ pub(super) fn compare(
         own += found * found;
         slopes += slope * slope;
         rounded += rounding * rounding;
+        // In the order of all numbers NaN comes last: nothing is worse.
         let gap = |(_, found, slope): (usize, f64, f64)| (found - slope).abs();
-        if report.worst.is_none_or(|worst| !(gap((entry, found, slope)) <= gap(worst))) {
-            report.worst = Some((entry, found, slope));
+        let entry = (entry, found, slope);
+        if report.worst.is_none_or(|worst| gap(entry).total_cmp(&gap(worst)).is_gt()) {
+            report.worst = Some(entry);
         }
     }
     let scale = own.sqrt().max(slopes.sqrt());
@@ -135,7 +137,7 @@ fn verdict(
         Tolerance::OrRounding(tolerance) => tolerance.max(report.rounding),
     };
     // Differences of a function that does not depend on a number are zero up to rounding.
-    let all_zero = own == 0.0 && report.norm <= rounding;
+    let all_zero = own.sqrt() <= rounding && report.norm <= rounding;
     match zero {
         // Checked absolutely: the gradient must vanish to rounding.
         Some(reason) if own.sqrt() <= 1e-12 && report.norm <= rounding.max(1e-9) => {

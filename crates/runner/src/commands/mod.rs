@@ -3,6 +3,7 @@
 pub mod check;
 pub mod eval;
 pub mod explain;
+pub mod gradcheck;
 pub mod predict;
 pub mod summary;
 pub mod train;

@@ -255,3 +255,60 @@ fn loss_formulas(
     };
     Ok(LossFormulas { kind: entry.name.to_owned(), function, derivative, gradient, note })
 }
+
+#[cfg(test)]
+mod tests {
+    use chainrule_core::Activation;
+
+    use super::*;
+    use crate::gradcheck::keys;
+    use crate::registry::{LayerContext, Number};
+
+    fn vector(len: usize) -> Shape {
+        Shape::vector(len).unwrap()
+    }
+
+    fn assert_says(rule: &Rule, name: &str) {
+        for equation in [&rule.function, &rule.derivative, &rule.gradient] {
+            assert!(equation.contains(['=', ',']) && equation.trim() == equation, "{name}: {equation:?}");
+        }
+    }
+
+    #[test]
+    fn every_registered_layer_has_an_equation_for_everything_that_it_differentiates() {
+        let registry = Registry::standard();
+        for entry in registry.layers() {
+            for example in (entry.build.examples)() {
+                let keys = keys(&entry.schema, example.keys).unwrap();
+                let shapes: Vec<Shape> =
+                    example.inputs.iter().map(|axes| Shape::new(axes.clone()).unwrap()).collect();
+                let layer = f64::layer(entry, &keys, &mut LayerContext::new(&shapes, None)).unwrap();
+                let Derivation { symbols, forward, local, inputs, parameters, .. } = layer.derivation();
+                assert!(!symbols.is_empty() && !forward.is_empty() && !local.is_empty(), "{}", entry.name);
+                assert_eq!(inputs.len(), layer.input_shapes().len(), "{}", entry.name);
+                assert_eq!(parameters.len(), layer.parameters().len(), "{}", entry.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_registered_activation_and_loss_says_what_it_computes() {
+        let registry = Registry::standard();
+        for entry in registry.activations() {
+            for text in (entry.build.examples)() {
+                let keys = keys(&entry.schema, text).unwrap();
+                let activation: Box<dyn Activation<f64>> = f64::activation(entry, &keys, &vector(3)).unwrap();
+                let rule = activation.rule("z");
+                assert_says(&rule, entry.name);
+                assert!(rule.function.contains('z') && rule.gradient.starts_with("dz"), "{}", entry.name);
+            }
+        }
+        for entry in registry.losses() {
+            for example in (entry.build.examples)() {
+                let keys = keys(&entry.schema, example.keys).unwrap();
+                let loss = f64::loss(entry, &keys, None, &vector(3)).unwrap().unwrap();
+                assert_says(&loss.rule(), entry.name);
+            }
+        }
+    }
+}
