@@ -6,9 +6,11 @@
 //! Start reading at [`Layer`], then `layers/dense.rs`, which is the notebook's derivation in matrix form.
 
 pub mod activation;
+mod derivation;
 mod error;
 pub mod executor;
 mod float;
+pub mod gradcheck;
 mod initializer;
 mod layer;
 pub mod layers;
@@ -21,6 +23,7 @@ mod rows;
 mod shape;
 
 pub use activation::{Activation, Elementwise};
+pub use derivation::{Derivation, Formula, Rule, Symbol};
 pub use error::Error;
 pub use executor::{Executor, Inline};
 pub use float::Float;

@@ -51,6 +51,10 @@ pub enum Command {
     Check(CheckArgs),
     /// Show the layers, their shapes and parameters.
     Summary(ExperimentArgs),
+    /// Derive the chain rule of a network: every formula, and with a sample every number.
+    Explain(ExplainArgs),
+    /// Check the gradients of an experiment against differences; without one, those of every registered type.
+    Gradcheck(GradcheckArgs),
     /// Evaluate a run's model on its data.
     Eval(RunArgs),
     /// Predict the rows of a CSV file with a run's model.
@@ -121,6 +125,51 @@ pub struct CheckArgs {
     /// Print the experiment with every default filled in.
     #[arg(long)]
     pub resolved: bool,
+}
+
+/// `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The experiment.
+    #[command(flatten)]
+    pub experiment: ExperimentArgs,
+    /// Put in the numbers of this training sample, counted from 0, at the start weights.
+    #[arg(long, value_name = "N")]
+    pub sample: Option<usize>,
+    /// Write the same as JSON too.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// `gradcheck`.
+#[derive(Debug, Args)]
+pub struct GradcheckArgs {
+    /// The experiment; without one, every registered layer, activation and loss is checked on its own.
+    #[arg(value_name = "EXPERIMENT.toml")]
+    pub experiment: Option<PathBuf>,
+    /// Change a key, as for `train`.
+    #[arg(long = "set", value_name = "KEY.PATH=VALUE", requires = "experiment")]
+    pub overrides: Vec<String>,
+    /// Write the report as JSON too.
+    #[arg(long, value_name = "FILE", requires = "experiment")]
+    pub json: Option<PathBuf>,
+    /// Samples that the loss is taken over, the first of the training set.
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = at_least_one, requires = "experiment")]
+    pub samples: usize,
+    /// Entries that are checked of each tensor, chosen by the seed; the table states the share.
+    #[arg(long, default_value_t = 200, value_name = "N", value_parser = at_least_one, requires = "experiment")]
+    pub entries: usize,
+    /// How much to say.
+    #[command(flatten)]
+    pub verbosity: VerbosityArgs,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1".into()),
+        Ok(count) => Ok(count),
+        Err(error) => Err(format!("{error}")),
+    }
 }
 
 /// A run.

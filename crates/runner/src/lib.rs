@@ -17,6 +17,8 @@ pub mod diagnostic;
 pub mod document;
 pub mod error;
 pub mod experiment;
+pub mod explain;
+pub mod gradcheck;
 mod memory;
 pub mod model;
 pub mod predictor;

@@ -139,6 +139,19 @@ impl ModelPlan {
         Ok(self.layers.iter().zip(built).map(summary).collect())
     }
 
+    /// The layers one by one with their wiring, an activation that is not fused as one of its own.
+    ///
+    /// # Errors
+    /// As [`ModelPlan::build`].
+    pub fn stages<F: Number>(
+        &self,
+        registry: &Registry,
+        input: &Shape,
+        head: Head,
+    ) -> Result<Vec<GraphNode<F>>, Diagnostics> {
+        Ok(self.nodes(self.build_layers(registry, input, head)?))
+    }
+
     fn build_layers<F: Number>(
         &self,
         registry: &Registry,
@@ -207,10 +220,12 @@ impl ModelPlan {
             })
             .collect();
         let place = place.filter(|place| !place.is_none()).unwrap_or(plan.place);
-        Diagnostic::new(format!("{}: {error}", plan.label))
-            .at(place)
-            .help(format!("it reads {}", sources.join(" and ")))
-            .into()
+        // What a layer reads explains a shape, but not a key.
+        let help = match error {
+            BuildError::Key { .. } => None,
+            _ => Some(format!("it reads {}", sources.join(" and "))),
+        };
+        Diagnostic::new(format!("{}: {error}", plan.label)).at(place).maybe_help(help).into()
     }
 
     /// Layers one after the other, an activation that was not fused as a layer of its own.
@@ -417,7 +432,8 @@ fn cycle(plans: &[LayerPlan], new_index: &[Option<usize>]) -> Diagnostics {
         path.push(next);
         at = next;
     }
-    let names: Vec<String> = path.iter().map(|&index| format!("\"{}\"", plans[index].name)).collect();
+    let circle = path.iter().chain(path.first());
+    let names: Vec<String> = circle.map(|&index| format!("\"{}\"", plans[index].name)).collect();
     let message = format!("layers read each other in a circle: {}", names.join(" reads "));
     Diagnostic::new(message).at(plans[path[0]].place).into()
 }

@@ -167,8 +167,10 @@ fn one_of<B>(entries: &[Entry<B>], common: &Json) -> Json {
 
 fn branch<B>(entry: &Entry<B>, common: &Json) -> Json {
     let mut properties = Map::new();
-    properties
-        .insert("type".into(), json!({ "type": "string", "const": entry.name, "description": entry.schema["description"] }));
+    properties.insert(
+        "type".into(),
+        json!({ "type": "string", "const": entry.name, "description": entry.schema["description"] }),
+    );
     let mut required = vec![Json::from("type")];
     for part in [common, &entry.schema] {
         properties.extend(part["properties"].as_object().cloned().unwrap_or_default());

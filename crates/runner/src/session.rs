@@ -8,7 +8,7 @@ use chainrule_core::{Layer, Objective, Parameter, Shape, TargetKind, parameter_c
 use chainrule_trainer::{Dataset, Error, Optimizer};
 
 use crate::data::{self, DataError, Prepared, Preprocessing};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::{Node, Place};
 use crate::error::Failure;
 use crate::experiment::Experiment;
@@ -39,6 +39,8 @@ pub struct Session<F> {
     pub input_shape: Shape,
     /// What the outputs are.
     pub outputs: Outputs,
+    /// Whether the loss is computed together with the last activation.
+    pub head: Head,
 }
 
 impl<F: Number> Session<F> {
@@ -53,11 +55,23 @@ impl<F: Number> Session<F> {
         stored: Option<Preprocessing>,
     ) -> Result<Self, Failure> {
         let outputs = experiment.outputs(registry)?;
-        check_head(experiment, outputs)?;
-        let optimizer = experiment.optimizer::<F>(registry)?;
-        let raw = read_data(experiment, registry, outputs)?;
-        let input_shape = input_shape(experiment, raw.width)?;
-        let objective = objective::<F>(experiment, registry, &input_shape)?;
+        let mut mistakes = Diagnostics::new();
+        keep(check_head(experiment, outputs), &mut mistakes)?;
+        let optimizer = keep(experiment.optimizer::<F>(registry), &mut mistakes)?;
+        let raw = keep(read_data(experiment, registry, outputs), &mut mistakes)?;
+        let mut network = None;
+        if let Some(raw) = &raw {
+            keep(check_predict(experiment, raw.width), &mut mistakes)?;
+            if let Some(shape) = keep(input_shape(experiment, raw.width), &mut mistakes)? {
+                let objective = keep(objective::<F>(experiment, registry, &shape), &mut mistakes)?;
+                network = objective.map(|objective| (shape, objective));
+            }
+        }
+        let (Some(optimizer), Some(raw), Some((input_shape, (objective, head))), true) =
+            (optimizer, raw, network, mistakes.is_empty())
+        else {
+            return Err(experiment.mistake(mistakes));
+        };
         let inference = inference::<F>(experiment, registry, &input_shape, outputs)?;
         let whole_model = experiment.place(&["model", "layers"]);
         let mistake = |message: String, place: Place| experiment.mistake(Diagnostic::new(message).at(place));
@@ -70,7 +84,6 @@ impl<F: Number> Session<F> {
         memory::check::<F>(objective.network(), parameter_count, copies, rows)
             .map_err(|message| mistake(message, whole_model))?;
 
-        check_predict(experiment, raw.width)?;
         let Prepared { train, preprocessing } = Prepared::new(&raw, stored)
             .map_err(|error| mistake(format!("[data]: {error}"), experiment.place(&["data"])))?;
         check_labels(experiment, &preprocessing, &objective)?;
@@ -85,6 +98,7 @@ impl<F: Number> Session<F> {
             optimizer,
             input_shape,
             outputs,
+            head,
         };
         Ok(session)
     }
@@ -107,6 +121,18 @@ impl<F: Number> Session<F> {
             weights::decode(&bytes, &self.parameters, &mut theta).map_err(failed)?;
         }
         Ok(theta)
+    }
+}
+
+/// Keeps the mistakes of an experiment, to report all of them at once; any other failure ends here.
+fn keep<T>(result: Result<T, Failure>, mistakes: &mut Diagnostics) -> Result<Option<T>, Failure> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Failure::Experiment(found, _)) => {
+            mistakes.append(found);
+            Ok(None)
+        }
+        Err(other) => Err(other),
     }
 }
 
@@ -168,7 +194,7 @@ fn objective<F: Number>(
     experiment: &Experiment,
     registry: &Registry,
     input: &Shape,
-) -> Result<Objective<F>, Failure> {
+) -> Result<(Objective<F>, Head), Failure> {
     let (entry, keys) = experiment.variant(registry.losses(), "loss")?;
     let build =
         |head| experiment.model.build::<F>(registry, input, head).map_err(|found| experiment.mistake(found));
@@ -181,16 +207,17 @@ fn objective<F: Number>(
         Some((activation, _)) => build_loss(Some(activation))?,
         None => None,
     };
-    let (network, loss) = match fused {
-        Some(loss) => (build(Head::Fused)?, Some(loss)),
-        None => (network, build_loss(None)?),
+    let (network, loss, head) = match fused {
+        Some(loss) => (build(Head::Fused)?, Some(loss), Head::Fused),
+        None => (network, build_loss(None)?, Head::Keep),
     };
     let failed = |message: String| {
         let place = experiment.place(&["loss"]);
         experiment.mistake(Diagnostic::new(format!("[loss]: {message}")).at(place))
     };
     let loss = loss.ok_or_else(|| failed("the loss cannot be built".into()))?;
-    Objective::new(network, loss).map_err(|error| failed(error.to_string()))
+    let objective = Objective::new(network, loss).map_err(|error| failed(error.to_string()))?;
+    Ok((objective, head))
 }
 
 /// The network as it predicts.
@@ -226,7 +253,7 @@ pub(crate) fn with_probabilities<F: Number>(
 fn check_predict(experiment: &Experiment, width: usize) -> Result<(), Failure> {
     let Some(predict) = &experiment.predict else { return Ok(()) };
     let rows = experiment.resolved.at(&["predict", "x"]).and_then(Node::as_array).unwrap_or_default();
-    let mut mistakes = crate::diagnostic::Diagnostics::new();
+    let mut mistakes = Diagnostics::new();
     for (index, (row, node)) in predict.x.iter().zip(rows).enumerate() {
         if row.len() != width {
             let message =

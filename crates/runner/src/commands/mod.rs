@@ -3,6 +3,8 @@
 pub mod check;
 pub mod completions;
 pub mod eval;
+pub mod explain;
+pub mod gradcheck;
 pub mod list;
 pub mod man;
 pub mod new;

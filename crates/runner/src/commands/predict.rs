@@ -121,11 +121,15 @@ fn read_rows(path: &Path, preprocessing: &Preprocessing, console: Console) -> Re
 fn find_columns(features: &[String], header: &[&str], console: Console) -> Result<Vec<usize>, String> {
     let mut columns = Vec::with_capacity(features.len());
     for feature in features {
-        let Some(column) = header.iter().position(|name| name == feature) else {
+        let mut found = header.iter().enumerate().filter(|(_, name)| *name == feature);
+        let Some((column, _)) = found.next() else {
             let near = suggest::nearest(feature, header.iter().copied());
             let hint = near.map_or_else(String::new, |near| format!("; the nearest is \"{near}\""));
             return Err(format!("there is no column \"{feature}\", which the model takes{hint}"));
         };
+        if found.next().is_some() {
+            return Err(format!("there are several columns \"{feature}\""));
+        }
         columns.push(column);
     }
     let others: Vec<&str> =
