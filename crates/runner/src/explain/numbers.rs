@@ -13,10 +13,10 @@ use crate::experiment::Experiment;
 use crate::session::Session;
 use crate::spec::Dtype;
 
-/// Up to this many parameters, all are written out.
+/// Up to this many parameters of a layer, all are written out.
 const MAX_PARAMETERS: usize = 32;
 
-/// So many of a tensor are written out in larger networks: those with the largest derivatives.
+/// So many of a tensor are written out in larger layers: those with the largest derivatives.
 const PER_TENSOR: usize = 3;
 
 /// Numbers of a vector that are written out.
