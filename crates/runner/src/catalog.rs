@@ -170,8 +170,10 @@ fn range(schema: &Json) -> String {
     bounds.into_iter().filter_map(bound).collect::<Vec<_>>().join(", ")
 }
 
-fn text(json: &Json) -> String {
-    json.as_str().unwrap_or_default().to_owned()
+/// The first paragraph of a description, in a line: a user's own type may say more.
+fn text(description: &Json) -> String {
+    let text = description.as_str().unwrap_or_default();
+    text.split("\n\n").next().unwrap_or_default().replace('\n', " ")
 }
 
 #[cfg(test)]
@@ -225,6 +227,11 @@ mod tests {
         assert_eq!(words("activation"), ["name | table", "", ""]);
         assert_eq!(words("inputs"), ["[string, ...]", "", ""]);
         assert_eq!(words("weight_init"), ["name | table", "", "\"xavier_uniform\""]);
+    }
+
+    #[test]
+    fn shortens_a_description_to_its_first_paragraph() {
+        assert_eq!(text(&"A line\nand another.\n\nMore.".into()), "A line and another.");
     }
 
     #[test]
