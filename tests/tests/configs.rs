@@ -64,7 +64,8 @@ fn every_config_trains_and_leaves_a_complete_run() {
     for config in configs() {
         let runner = Runner::new();
         train(&runner, text(&config), "run", &[]);
-        let files = ["run/", "run/config.toml", "run/metrics.jsonl", "run/model.safetensors", "run/result.json"];
+        let files =
+            ["run/", "run/config.toml", "run/metrics.jsonl", "run/model.safetensors", "run/result.json"];
         assert_eq!(runner.entries(), files, "{}", config.display());
         assert_eq!(runner.json("run/result.json")["epochs"], 2);
         let last = runner.json_lines("run/metrics.jsonl").pop().expect("a line");

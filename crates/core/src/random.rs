@@ -17,6 +17,8 @@ pub enum Purpose {
     Initialization = 1,
     /// The order of the samples in an epoch.
     Shuffle = 2,
+    /// Which samples are held out.
+    Split = 3,
 }
 
 /// The generator for one use: the same arguments always give the same numbers, different ones unrelated numbers.
