@@ -4,6 +4,7 @@ use chainrule_core::loss::{
     BinaryCrossEntropy, BinaryCrossEntropyWithLogits, CrossEntropy, Hinge, Huber, KlDivergence, Mae, Mse,
 };
 use chainrule_core::{Float, Loss, Shape};
+use chainrule_trainer::metrics::Task;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -21,7 +22,7 @@ pub(super) fn register(registry: &mut Registry) -> Result<(), Taken> {
 
 /// A loss without keys of its own.
 macro_rules! plain {
-    ($spec:ident, $name:literal, $loss:expr, $doc:literal) => {
+    ($spec:ident, $name:literal, $loss:expr, $task:expr, $doc:literal) => {
         #[doc = $doc]
         #[derive(Debug, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
@@ -32,6 +33,10 @@ macro_rules! plain {
         }
 
         impl LossSpec for $spec {
+            fn task(&self) -> Task {
+                $task
+            }
+
             fn build<F: Float>(&self, _output: &Shape) -> Box<dyn Loss<F>> {
                 Box::new($loss)
             }
@@ -39,10 +44,10 @@ macro_rules! plain {
     };
 }
 
-plain!(MseSpec, "mse", Mse, "(y - t)², mean over samples and outputs.");
-plain!(MaeSpec, "mae", Mae, "|y - t|, mean over samples and outputs.");
-plain!(HuberSpec, "huber", Huber, "(y - t)²/2 up to an error of 1, |y - t| - 1/2 beyond.");
-plain!(HingeSpec, "hinge", Hinge, "max(0, 1 - t y) for targets -1 and +1.");
+plain!(MseSpec, "mse", Mse, Task::Numbers, "(y - t)², mean over samples and outputs.");
+plain!(MaeSpec, "mae", Mae, Task::Numbers, "|y - t|, mean over samples and outputs.");
+plain!(HuberSpec, "huber", Huber, Task::Numbers, "(y - t)²/2 up to an error of 1, |y - t| - 1/2 beyond.");
+plain!(HingeSpec, "hinge", Hinge, Task::Binary { threshold: 0.0 }, "max(0, 1 - t y) for targets -1 and +1.");
 
 /// -log of the probability of the right answer, for targets between 0 and 1.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -60,6 +65,10 @@ impl Spec for BinaryCrossEntropySpec {
 impl LossSpec for BinaryCrossEntropySpec {
     fn outputs(&self) -> Outputs {
         if self.from_logits { Outputs::BinaryLogits } else { Outputs::Values }
+    }
+
+    fn task(&self) -> Task {
+        Task::Binary { threshold: 0.5 }
     }
 
     fn build<F: Float>(&self, _output: &Shape) -> Box<dyn Loss<F>> {
