@@ -9,6 +9,7 @@ pub mod activation;
 mod error;
 pub mod executor;
 mod float;
+pub mod gradcheck;
 mod initializer;
 mod layer;
 pub mod layers;

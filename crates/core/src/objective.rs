@@ -74,6 +74,15 @@ impl<F: Float> Workspace<F> {
     }
 }
 
+impl<F: Float> Workspace<F> {
+    /// Fills all memory with one value: NaN shows what reads before it writes.
+    pub fn fill(&mut self, value: F) {
+        for buffer in [&mut self.y, &mut self.dy, &mut self.tape] {
+            buffer.fill(value);
+        }
+    }
+}
+
 /// A network and the loss of its output, as a function of the parameters; all that a trainer sees of either.
 #[derive(Debug)]
 pub struct Objective<F> {

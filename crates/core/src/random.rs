@@ -19,6 +19,8 @@ pub enum Purpose {
     Shuffle = 2,
     /// Which samples are held out.
     Split = 3,
+    /// The numbers at which gradients are checked.
+    Gradcheck = 4,
 }
 
 /// The generator for one use: the same arguments always give the same numbers, different ones unrelated numbers.

@@ -44,6 +44,7 @@ impl App {
             Command::Train(arguments) => commands::train::run(arguments, registry, console),
             Command::Check(arguments) => commands::check::run(arguments, registry, console),
             Command::Summary(arguments) => commands::summary::run(arguments, registry, console),
+            Command::Gradcheck(arguments) => commands::gradcheck::run(arguments, registry, console),
             Command::Eval(arguments) => commands::eval::run(arguments, registry, console),
             Command::Predict(arguments) => commands::predict::run(arguments, registry, console),
         };
@@ -62,6 +63,7 @@ fn verbosity(command: &Command) -> Verbosity {
         Command::Train(arguments) => arguments.experiment.verbosity,
         Command::Check(arguments) => arguments.experiment.verbosity,
         Command::Summary(arguments) => arguments.verbosity,
+        Command::Gradcheck(arguments) => arguments.verbosity,
         Command::Eval(arguments) => arguments.verbosity,
         Command::Predict(arguments) => arguments.run.verbosity,
     };

@@ -48,6 +48,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Show the layers, their shapes and parameters.
     Summary(ExperimentArgs),
+    /// Check the gradients of an experiment against differences; without one, those of every registered type.
+    Gradcheck(GradcheckArgs),
     /// Evaluate a run's model on its data.
     Eval(RunArgs),
     /// Predict the rows of a CSV file with a run's model.
@@ -108,6 +110,37 @@ pub struct CheckArgs {
     /// Print the experiment with every default filled in.
     #[arg(long)]
     pub resolved: bool,
+}
+
+/// `gradcheck`.
+#[derive(Debug, Args)]
+pub struct GradcheckArgs {
+    /// The experiment; without one, every registered layer, activation and loss is checked on its own.
+    #[arg(value_name = "EXPERIMENT.toml")]
+    pub experiment: Option<PathBuf>,
+    /// Change a key, as for `train`.
+    #[arg(long = "set", value_name = "KEY.PATH=VALUE", requires = "experiment")]
+    pub overrides: Vec<String>,
+    /// Write the report as JSON too.
+    #[arg(long, value_name = "FILE", requires = "experiment")]
+    pub json: Option<PathBuf>,
+    /// Samples that the loss is taken over, the first of the training set.
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = at_least_one, requires = "experiment")]
+    pub samples: usize,
+    /// Entries that are checked of each tensor, chosen by the seed; the table states the share.
+    #[arg(long, default_value_t = 200, value_name = "N", value_parser = at_least_one, requires = "experiment")]
+    pub entries: usize,
+    /// How much to say.
+    #[command(flatten)]
+    pub verbosity: VerbosityArgs,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1".into()),
+        Ok(count) => Ok(count),
+        Err(error) => Err(format!("{error}")),
+    }
 }
 
 /// A run.

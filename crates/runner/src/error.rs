@@ -46,6 +46,9 @@ pub enum Failure {
         /// What is wrong with it.
         message: String,
     },
+    /// A gradient is not what differences say; the table has been printed.
+    #[error("error: a gradient is wrong")]
+    Gradcheck,
     /// Reading or writing failed.
     #[error("error: cannot {action} {path}: {source}", path = .path.display())]
     Io {
@@ -65,7 +68,7 @@ impl Failure {
     /// The exit code of the contract.
     pub fn code(&self) -> u8 {
         match self {
-            Self::Io { .. } | Self::Training(_) => 1,
+            Self::Io { .. } | Self::Training(_) | Self::Gradcheck => 1,
             Self::Experiment(..) | Self::Unreadable(_) | Self::Usage { .. } => 2,
             Self::Data { .. } => 3,
             Self::Diverged(_) => 4,

@@ -207,10 +207,12 @@ impl ModelPlan {
             })
             .collect();
         let place = place.filter(|place| !place.is_none()).unwrap_or(plan.place);
-        Diagnostic::new(format!("{}: {error}", plan.label))
-            .at(place)
-            .help(format!("it reads {}", sources.join(" and ")))
-            .into()
+        // What a layer reads explains a shape, but not a key.
+        let help = match error {
+            BuildError::Key { .. } => None,
+            _ => Some(format!("it reads {}", sources.join(" and "))),
+        };
+        Diagnostic::new(format!("{}: {error}", plan.label)).at(place).maybe_help(help).into()
     }
 
     /// Layers one after the other, an activation that was not fused as a layer of its own.
@@ -417,7 +419,8 @@ fn cycle(plans: &[LayerPlan], new_index: &[Option<usize>]) -> Diagnostics {
         path.push(next);
         at = next;
     }
-    let names: Vec<String> = path.iter().map(|&index| format!("\"{}\"", plans[index].name)).collect();
+    let circle = path.iter().chain(path.first());
+    let names: Vec<String> = circle.map(|&index| format!("\"{}\"", plans[index].name)).collect();
     let message = format!("layers read each other in a circle: {}", names.join(" reads "));
     Diagnostic::new(message).at(plans[path[0]].place).into()
 }

@@ -28,22 +28,33 @@ pub trait Spec: DeserializeOwned + JsonSchema + 'static {
 
 /// A layer as the file describes it.
 pub trait LayerSpec: Spec {
+    /// What the layer's gradients are checked on: at least one example.
+    fn examples() -> Vec<LayerExample>;
+
     /// Builds the layer for inputs of the shapes in `context`. A layer that fuses an activation into its own loop takes
     /// it by [`LayerContext::activation`]; otherwise it is applied to its output.
     ///
     /// # Errors
     /// Whatever is wrong with these keys for these inputs.
-    fn build<F: Float>(&self, context: &mut LayerContext<'_, F>) -> Result<Box<dyn Layer<F>>, BuildError>;
+    fn build<F: Float>(&self, context: &mut LayerContext<'_, F>) -> Built<dyn Layer<F>>;
 }
 
 /// An activation as the file describes it.
 pub trait ActivationSpec: Spec {
+    /// Keys, as TOML, that its gradients are checked with; none, if there is nothing to set.
+    fn examples() -> Vec<&'static str> {
+        vec![""]
+    }
+
     /// Builds the activation of outputs of the given shape.
     fn build<F: Float>(&self, output: &Shape) -> Box<dyn Activation<F>>;
 }
 
 /// A loss as the file describes it.
 pub trait LossSpec: Spec {
+    /// Keys, as TOML, that its gradients are checked with, and the numbers that it is defined for with them.
+    fn examples() -> Vec<LossExample>;
+
     /// What the loss expects outputs to be.
     const OUTPUTS: Outputs = Outputs::Values;
 
@@ -70,6 +81,42 @@ pub trait LossSpec: Spec {
     }
 }
 
+/// Keys of a layer and shapes of its inputs, to check its gradients on.
+#[derive(Clone, Debug)]
+pub struct LayerExample {
+    /// The keys as TOML, such as `units = 3`.
+    pub keys: &'static str,
+    /// The axes of each input.
+    pub inputs: Vec<Vec<usize>>,
+}
+
+/// Keys of a loss and the numbers that it is defined for, to check its gradients on.
+#[derive(Clone, Copy, Debug)]
+pub struct LossExample {
+    /// The keys as TOML.
+    pub keys: &'static str,
+    /// The open interval of outputs.
+    pub outputs: (f64, f64),
+    /// What the outputs are compared with.
+    pub targets: TargetDomain,
+}
+
+/// The numbers that a loss takes as targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TargetDomain {
+    /// Any numbers.
+    Real,
+    /// Numbers between 0 and 1.
+    Unit,
+    /// -1 and +1.
+    Signs,
+    /// Probabilities that add up to 1.
+    Distribution,
+    /// Class indices.
+    Classes,
+}
+
 /// What a loss takes the outputs of a network for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -88,7 +135,7 @@ pub trait OptimizerSpec: Spec {
     ///
     /// # Errors
     /// If the keys contradict each other.
-    fn build<F: Float>(&self) -> Result<Box<dyn Optimizer<F>>, BuildError>;
+    fn build<F: Float>(&self) -> Built<dyn Optimizer<F>>;
 }
 
 /// Why a type cannot be built from its keys.
@@ -112,7 +159,10 @@ pub enum BuildError {
 }
 
 /// How an activation is built, once the shape of the output is known.
-type ActivationBuilder<'a, F> = dyn Fn(&Shape) -> Result<Box<dyn Activation<F>>, BuildError> + 'a;
+type ActivationBuilder<'a, F> = dyn Fn(&Shape) -> Built<dyn Activation<F>> + 'a;
+
+/// What a builder gives.
+pub type Built<T> = Result<Box<T>, BuildError>;
 
 /// What a layer is built from beside its own keys.
 pub struct LayerContext<'a, F> {
@@ -152,7 +202,7 @@ impl<'a, F: Float> LayerContext<'a, F> {
     ///
     /// # Errors
     /// As the activation's.
-    pub fn activation(&mut self, output: &Shape) -> Result<Box<dyn Activation<F>>, BuildError> {
+    pub fn activation(&mut self, output: &Shape) -> Built<dyn Activation<F>> {
         Ok(self.remaining(output)?.unwrap_or_else(|| Box::new(Linear)))
     }
 
@@ -175,31 +225,37 @@ pub struct Entry<B> {
 /// The builders of a layer.
 #[derive(Clone, Copy, Debug)]
 pub struct BuildLayer {
-    f32: fn(&Node, &mut LayerContext<'_, f32>) -> Result<Box<dyn Layer<f32>>, BuildError>,
-    f64: fn(&Node, &mut LayerContext<'_, f64>) -> Result<Box<dyn Layer<f64>>, BuildError>,
+    f32: fn(&Node, &mut LayerContext<'_, f32>) -> Built<dyn Layer<f32>>,
+    f64: fn(&Node, &mut LayerContext<'_, f64>) -> Built<dyn Layer<f64>>,
+    pub(crate) examples: fn() -> Vec<LayerExample>,
 }
 
 /// The builders of an activation.
 #[derive(Clone, Copy, Debug)]
 pub struct BuildActivation {
-    f32: fn(&Node, &Shape) -> Result<Box<dyn Activation<f32>>, BuildError>,
-    f64: fn(&Node, &Shape) -> Result<Box<dyn Activation<f64>>, BuildError>,
+    f32: fn(&Node, &Shape) -> Built<dyn Activation<f32>>,
+    f64: fn(&Node, &Shape) -> Built<dyn Activation<f64>>,
+    pub(crate) examples: fn() -> Vec<&'static str>,
 }
+
+/// Builds a loss; fused with the activation of this name, if it can.
+type LossBuilder<F> = fn(&Node, Option<&str>, &Shape) -> Result<Option<Box<dyn Loss<F>>>, BuildError>;
 
 /// The builders of a loss.
 #[derive(Clone, Copy, Debug)]
 pub struct BuildLoss {
-    f32: fn(&Node, Option<&str>, &Shape) -> Result<Option<Box<dyn Loss<f32>>>, BuildError>,
-    f64: fn(&Node, Option<&str>, &Shape) -> Result<Option<Box<dyn Loss<f64>>>, BuildError>,
+    f32: LossBuilder<f32>,
+    f64: LossBuilder<f64>,
     pub(crate) outputs: fn(&Node) -> Result<Outputs, BuildError>,
     pub(crate) task: fn(&Node) -> Result<Task, BuildError>,
+    pub(crate) examples: fn() -> Vec<LossExample>,
 }
 
 /// The builders of an optimiser.
 #[derive(Clone, Copy, Debug)]
 pub struct BuildOptimizer {
-    f32: fn(&Node) -> Result<Box<dyn Optimizer<f32>>, BuildError>,
-    f64: fn(&Node) -> Result<Box<dyn Optimizer<f64>>, BuildError>,
+    f32: fn(&Node) -> Built<dyn Optimizer<f32>>,
+    f64: fn(&Node) -> Built<dyn Optimizer<f64>>,
 }
 
 /// The reader of a kind of data.
@@ -215,17 +271,14 @@ pub trait Number: Float {
         entry: &Entry<BuildLayer>,
         node: &Node,
         context: &mut LayerContext<'_, Self>,
-    ) -> Result<Box<dyn Layer<Self>>, BuildError>;
+    ) -> Built<dyn Layer<Self>>;
 
     /// Builds a registered activation.
     ///
     /// # Errors
     /// [`BuildError::Read`] if the node was not checked against the schema.
-    fn activation(
-        entry: &Entry<BuildActivation>,
-        node: &Node,
-        output: &Shape,
-    ) -> Result<Box<dyn Activation<Self>>, BuildError>;
+    fn activation(entry: &Entry<BuildActivation>, node: &Node, output: &Shape)
+    -> Built<dyn Activation<Self>>;
 
     /// Builds a registered loss; fused with a final activation, if one is given and the loss can.
     ///
@@ -242,7 +295,7 @@ pub trait Number: Float {
     ///
     /// # Errors
     /// As [`OptimizerSpec::build`].
-    fn optimizer(entry: &Entry<BuildOptimizer>, node: &Node) -> Result<Box<dyn Optimizer<Self>>, BuildError>;
+    fn optimizer(entry: &Entry<BuildOptimizer>, node: &Node) -> Built<dyn Optimizer<Self>>;
 }
 
 macro_rules! impl_number {
@@ -252,7 +305,7 @@ macro_rules! impl_number {
                 entry: &Entry<BuildLayer>,
                 node: &Node,
                 context: &mut LayerContext<'_, Self>,
-            ) -> Result<Box<dyn Layer<Self>>, BuildError> {
+            ) -> Built<dyn Layer<Self>> {
                 (entry.build.$type)(node, context)
             }
 
@@ -260,7 +313,7 @@ macro_rules! impl_number {
                 entry: &Entry<BuildActivation>,
                 node: &Node,
                 output: &Shape,
-            ) -> Result<Box<dyn Activation<Self>>, BuildError> {
+            ) -> Built<dyn Activation<Self>> {
                 (entry.build.$type)(node, output)
             }
 
@@ -273,10 +326,7 @@ macro_rules! impl_number {
                 (entry.build.$type)(node, fused, output)
             }
 
-            fn optimizer(
-                entry: &Entry<BuildOptimizer>,
-                node: &Node,
-            ) -> Result<Box<dyn Optimizer<Self>>, BuildError> {
+            fn optimizer(entry: &Entry<BuildOptimizer>, node: &Node) -> Built<dyn Optimizer<Self>> {
                 (entry.build.$type)(node)
             }
         }
@@ -289,14 +339,11 @@ impl_number!(f64);
 fn build_layer<S: LayerSpec, F: Float>(
     node: &Node,
     context: &mut LayerContext<'_, F>,
-) -> Result<Box<dyn Layer<F>>, BuildError> {
+) -> Built<dyn Layer<F>> {
     document::deserialize::<S>(node)?.build(context)
 }
 
-fn build_activation<S: ActivationSpec, F: Float>(
-    node: &Node,
-    output: &Shape,
-) -> Result<Box<dyn Activation<F>>, BuildError> {
+fn build_activation<S: ActivationSpec, F: Float>(node: &Node, output: &Shape) -> Built<dyn Activation<F>> {
     Ok(document::deserialize::<S>(node)?.build(output))
 }
 
@@ -312,7 +359,7 @@ fn build_loss<S: LossSpec, F: Float>(
     })
 }
 
-fn build_optimizer<S: OptimizerSpec, F: Float>(node: &Node) -> Result<Box<dyn Optimizer<F>>, BuildError> {
+fn build_optimizer<S: OptimizerSpec, F: Float>(node: &Node) -> Built<dyn Optimizer<F>> {
     document::deserialize::<S>(node)?.build()
 }
 
@@ -366,7 +413,8 @@ impl Registry {
     /// # Errors
     /// [`Taken`] if there is one of its name.
     pub fn layer<S: LayerSpec>(&mut self) -> Result<(), Taken> {
-        let build = BuildLayer { f32: build_layer::<S, f32>, f64: build_layer::<S, f64> };
+        let build =
+            BuildLayer { f32: build_layer::<S, f32>, f64: build_layer::<S, f64>, examples: S::examples };
         add::<S, _>("layer", &mut self.layers, build)
     }
 
@@ -375,7 +423,11 @@ impl Registry {
     /// # Errors
     /// [`Taken`] if there is one of its name.
     pub fn activation<S: ActivationSpec>(&mut self) -> Result<(), Taken> {
-        let build = BuildActivation { f32: build_activation::<S, f32>, f64: build_activation::<S, f64> };
+        let build = BuildActivation {
+            f32: build_activation::<S, f32>,
+            f64: build_activation::<S, f64>,
+            examples: S::examples,
+        };
         add::<S, _>("activation", &mut self.activations, build)
     }
 
@@ -386,7 +438,13 @@ impl Registry {
     pub fn loss<S: LossSpec>(&mut self) -> Result<(), Taken> {
         let outputs = |node: &Node| Ok(document::deserialize::<S>(node)?.outputs());
         let task = |node: &Node| Ok(document::deserialize::<S>(node)?.task());
-        let build = BuildLoss { f32: build_loss::<S, f32>, f64: build_loss::<S, f64>, outputs, task };
+        let build = BuildLoss {
+            f32: build_loss::<S, f32>,
+            f64: build_loss::<S, f64>,
+            outputs,
+            task,
+            examples: S::examples,
+        };
         add::<S, _>("loss", &mut self.losses, build)
     }
 

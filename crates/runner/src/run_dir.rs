@@ -91,9 +91,10 @@ impl RunDir {
         if is_run(path) {
             return Ok(Self { path: path.to_owned() });
         }
-        let message = match path.exists() {
-            true => format!("this is not a run directory: it has no {CONFIG}"),
-            false => "there is no such run directory".to_owned(),
+        let missing = [CONFIG, METRICS].into_iter().find(|name| !path.join(name).is_file());
+        let message = match missing.filter(|_| path.exists()) {
+            Some(name) => format!("this is not a run directory: it has no {name}"),
+            None => "there is no such run directory".to_owned(),
         };
         Err(Failure::Run { path: path.to_owned(), message })
     }

@@ -90,7 +90,7 @@ fn activation(registry: &Registry) -> Json {
         .activations()
         .iter()
         .filter(without_keys)
-        .map(|entry| json!({ "const": entry.name, "description": entry.schema["description"] }))
+        .map(|entry| json!({ "type": "string", "const": entry.name, "description": entry.schema["description"] }))
         .collect();
     json!({
         "description": "Applied to the layer's output.",

@@ -62,13 +62,29 @@ impl<F: Number> Session<F> {
         stored: Option<Preprocessing>,
     ) -> Result<Self, Failure> {
         let outputs = experiment.outputs(registry)?;
-        check_head(experiment, outputs)?;
-        let optimizer = experiment.optimizer::<F>(registry)?;
+        let mut mistakes = Diagnostics::new();
+        keep(check_head(experiment, outputs), &mut mistakes)?;
+        let optimizer = keep(experiment.optimizer::<F>(registry), &mut mistakes)?;
         let task = experiment.task(registry)?;
-        check_metrics(experiment, task)?;
-        let raw = read_data(experiment, registry, task)?;
-        let input_shape = input_shape(experiment, raw.width)?;
-        let objective = objective::<F>(experiment, registry, &input_shape)?;
+        keep(check_metrics(experiment, task), &mut mistakes)?;
+        let raw = match read_data(experiment, registry, task) {
+            // Mistakes of the experiment come first; they may be why the data do not fit.
+            Err(Failure::Data { .. }) if !mistakes.is_empty() => None,
+            read => keep(read, &mut mistakes)?,
+        };
+        let mut network = None;
+        if let Some(raw) = &raw {
+            keep(check_predict(experiment, raw.width), &mut mistakes)?;
+            if let Some(shape) = keep(input_shape(experiment, raw.width), &mut mistakes)? {
+                let objective = keep(objective::<F>(experiment, registry, &shape), &mut mistakes)?;
+                network = objective.map(|objective| (shape, objective));
+            }
+        }
+        let (Some(optimizer), Some(raw), Some((input_shape, objective)), true) =
+            (optimizer, raw, network, mistakes.is_empty())
+        else {
+            return Err(experiment.mistake(mistakes));
+        };
         let inference = inference::<F>(experiment, registry, &input_shape, outputs)?;
         let whole_model = experiment.place(&["model", "layers"]);
         let mistake = |message: String, place: Place| experiment.mistake(Diagnostic::new(message).at(place));
@@ -81,7 +97,6 @@ impl<F: Number> Session<F> {
         memory::check::<F>(objective.network(), parameter_count, copies, rows)
             .map_err(|message| mistake(message, whole_model))?;
 
-        check_predict(experiment, raw.width)?;
         let (seed, scale) = (experiment.seed, experiment.data.scale);
         let plan = Plan { fractions: experiment.data.fractions(), seed, scale, task };
         let Prepared { train, validation, test, split, preprocessing } =
@@ -149,6 +164,18 @@ impl<F: Number> Session<F> {
             weights::decode(&bytes, &self.parameters, &mut theta).map_err(failed)?;
         }
         Ok(theta)
+    }
+}
+
+/// Keeps the mistakes of an experiment, to report all of them at once; any other failure ends here.
+fn keep<T>(result: Result<T, Failure>, mistakes: &mut Diagnostics) -> Result<Option<T>, Failure> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Failure::Experiment(found, _)) => {
+            mistakes.append(found);
+            Ok(None)
+        }
+        Err(other) => Err(other),
     }
 }
 

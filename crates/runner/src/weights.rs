@@ -55,6 +55,12 @@ pub enum WeightsError {
         /// What it holds.
         found: Dtype,
     },
+    /// A number of a tensor that is NaN or infinite as the network's kind of number.
+    #[error("`{name}` holds a number that is not finite")]
+    NotFinite {
+        /// The tensor.
+        name: String,
+    },
 }
 
 /// The file of the parameters `theta`, with `metadata` if the model describes itself. Equal parameters give equal
@@ -84,7 +90,7 @@ pub fn encode<F: Float>(
 /// Fills `theta` from a file whose tensors are exactly `parameters`; f32 and f64 are converted to the network's numbers.
 ///
 /// # Errors
-/// The first tensor that is missing, unexpected, of another shape or of another kind of number.
+/// The first tensor that is missing, unexpected, of another shape, of another kind of number or not finite.
 pub fn decode<F: Float>(bytes: &[u8], parameters: &[Parameter], theta: &mut [F]) -> Result<(), WeightsError> {
     let file = SafeTensors::deserialize(bytes)?;
     let known = |name: &str| parameters.iter().any(|parameter| parameter.name == name);
@@ -141,5 +147,8 @@ fn read_tensor<F: Float>(
         }
         found => return Err(WeightsError::Dtype { name: name.to_owned(), found }),
     }
-    Ok(())
+    match values.iter().all(|value| value.is_finite()) {
+        true => Ok(()),
+        false => Err(WeightsError::NotFinite { name: name.to_owned() }),
+    }
 }

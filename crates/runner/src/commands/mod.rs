@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod eval;
+pub mod gradcheck;
 pub mod predict;
 pub mod summary;
 pub mod train;

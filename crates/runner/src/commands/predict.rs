@@ -129,7 +129,7 @@ fn find_columns(features: &[String], header: &[String], console: Console) -> Res
             return Err(format!("there is no column \"{feature}\", which the model takes{hint}"));
         };
         if twice.contains(feature.as_str()) {
-            return Err(format!("there are two columns \"{feature}\""));
+            return Err(format!("there are several columns \"{feature}\""));
         }
         columns.push(column);
     }

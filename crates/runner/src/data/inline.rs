@@ -1,5 +1,8 @@
 //! `type = "inline"`: the samples stand in the experiment file.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
@@ -122,10 +125,10 @@ fn check_targets(node: &Node, context: Context, mistakes: &mut Diagnostics) {
                 .help("write one class index or class label a sample, such as y = [0, 2, 1]"),
         ),
         (false, false) => {
-            mistakes
-                .push(Diagnostic::new("y holds classes, but the loss compares numbers").at(first.place).help(
-                "write a row of numbers a sample, such as y = [[1], [0]], or use the loss `cross_entropy`",
-            ))
+            let help =
+                "write a row of numbers a sample, such as y = [[1], [0]], or use the loss `cross_entropy`";
+            let message = "y holds classes, but the loss compares numbers";
+            mistakes.push(Diagnostic::new(message).at(first.place).help(help));
         }
         (true, false) => check_rows(node, "y", mistakes),
         (false, true) => {}
@@ -146,6 +149,22 @@ fn check_lengths(node: &Node, mistakes: &mut Diagnostics) {
         if count != columns {
             let message = format!("{names} has {count} names, but the rows have {columns} numbers");
             mistakes.push(Diagnostic::new(message).at(given.place));
+        }
+        check_distinct(node, names, mistakes);
+    }
+}
+
+/// A column is found by its name: no two can have the same.
+fn check_distinct(node: &Node, key: &str, mistakes: &mut Diagnostics) {
+    let mut seen = HashMap::new();
+    for (index, item) in items(node, key).iter().enumerate() {
+        let Some(name) = item.as_str() else { continue };
+        match seen.entry(name) {
+            Entry::Vacant(entry) => drop(entry.insert(index)),
+            Entry::Occupied(entry) => {
+                let message = format!("{key}[{}] and {key}[{index}] are both \"{name}\"", entry.get());
+                mistakes.push(Diagnostic::new(message).at(item.place).help("give one of them another name"));
+            }
         }
     }
 }

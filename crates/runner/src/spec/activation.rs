@@ -77,6 +77,10 @@ impl Spec for LeakyReluSpec {
 }
 
 impl ActivationSpec for LeakyReluSpec {
+    fn examples() -> Vec<&'static str> {
+        vec!["", "slope = 0.3"]
+    }
+
     fn build<F: Float>(&self, _output: &Shape) -> Box<dyn Activation<F>> {
         Box::new(LeakyRelu::new(self.slope))
     }
@@ -101,6 +105,10 @@ impl Spec for EluSpec {
 }
 
 impl ActivationSpec for EluSpec {
+    fn examples() -> Vec<&'static str> {
+        vec!["", "slope = 0.5"]
+    }
+
     fn build<F: Float>(&self, _output: &Shape) -> Box<dyn Activation<F>> {
         Box::new(Elu::new(self.slope))
     }
@@ -130,6 +138,10 @@ impl Spec for GeluSpec {
 }
 
 impl ActivationSpec for GeluSpec {
+    fn examples() -> Vec<&'static str> {
+        vec!["", "approximate = 'tanh'"]
+    }
+
     fn build<F: Float>(&self, _output: &Shape) -> Box<dyn Activation<F>> {
         Box::new(match self.approximate {
             Approximation::None => Gelu::exact(),

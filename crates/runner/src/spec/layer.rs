@@ -6,7 +6,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{InitializerSpec, yes};
-use crate::registry::{BuildError, LayerContext, LayerSpec, Registry, Spec, Taken};
+use crate::registry::{BuildError, LayerContext, LayerExample, LayerSpec, Registry, Spec, Taken};
+
+/// Examples of one kind of keys for inputs of these shapes.
+fn example(keys: &'static str, inputs: &[&[usize]]) -> LayerExample {
+    LayerExample { keys, inputs: inputs.iter().map(|axes| axes.to_vec()).collect() }
+}
 
 pub(super) fn register(registry: &mut Registry) -> Result<(), Taken> {
     registry.layer::<DenseSpec>()?;
@@ -38,6 +43,15 @@ impl Spec for DenseSpec {
 }
 
 impl LayerSpec for DenseSpec {
+    fn examples() -> Vec<LayerExample> {
+        vec![
+            example("units = 3", &[&[4]]),
+            example("units = 2\nbias = false", &[&[5]]),
+            example("units = 2", &[&[3, 4]]),
+            example("units = 17", &[&[33]]),
+        ]
+    }
+
     fn build<F: Float>(&self, context: &mut LayerContext<'_, F>) -> Result<Box<dyn Layer<F>>, BuildError> {
         let key = |key| move |message| BuildError::Key { key, message };
         let weight_init = self.weight_init.build().map_err(key("weight_init"))?;
@@ -59,6 +73,10 @@ impl Spec for AddSpec {
 }
 
 impl LayerSpec for AddSpec {
+    fn examples() -> Vec<LayerExample> {
+        vec![example("", &[&[3], &[3]]), example("", &[&[2, 2], &[2, 2], &[2, 2]])]
+    }
+
     fn build<F: Float>(&self, context: &mut LayerContext<'_, F>) -> Result<Box<dyn Layer<F>>, BuildError> {
         Ok(Box::new(Add::new(context.inputs())?))
     }
@@ -78,6 +96,10 @@ impl Spec for ConcatSpec {
 }
 
 impl LayerSpec for ConcatSpec {
+    fn examples() -> Vec<LayerExample> {
+        vec![example("", &[&[3], &[2]]), example("axis = 1", &[&[2, 3, 2], &[2, 1, 2], &[2, 2, 2]])]
+    }
+
     fn build<F: Float>(&self, context: &mut LayerContext<'_, F>) -> Result<Box<dyn Layer<F>>, BuildError> {
         Ok(Box::new(Concat::new(context.inputs(), self.axis)?))
     }
@@ -93,6 +115,10 @@ impl Spec for MultiplySpec {
 }
 
 impl LayerSpec for MultiplySpec {
+    fn examples() -> Vec<LayerExample> {
+        vec![example("", &[&[3], &[3]]), example("", &[&[2, 2], &[2, 2], &[2, 2]])]
+    }
+
     fn build<F: Float>(&self, context: &mut LayerContext<'_, F>) -> Result<Box<dyn Layer<F>>, BuildError> {
         Ok(Box::new(Multiply::new(context.inputs())?))
     }

@@ -8,7 +8,10 @@ use chainrule_trainer::metrics::Task;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::registry::{LossSpec, Outputs, Registry, Spec, Taken};
+use crate::registry::{LossExample, LossSpec, Outputs, Registry, Spec, Taken, TargetDomain};
+
+/// All real numbers.
+const REAL: (f64, f64) = (f64::NEG_INFINITY, f64::INFINITY);
 
 pub(super) fn register(registry: &mut Registry) -> Result<(), Taken> {
     registry.loss::<MseSpec>()?;
@@ -22,7 +25,7 @@ pub(super) fn register(registry: &mut Registry) -> Result<(), Taken> {
 
 /// A loss without keys of its own.
 macro_rules! plain {
-    ($spec:ident, $name:literal, $loss:expr, $task:expr, $doc:literal) => {
+    ($spec:ident, $name:literal, $loss:expr, $targets:ident, $doc:literal) => {
         #[doc = $doc]
         #[derive(Debug, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
@@ -34,7 +37,14 @@ macro_rules! plain {
 
         impl LossSpec for $spec {
             fn task(&self) -> Task {
-                $task
+                match TargetDomain::$targets {
+                    TargetDomain::Signs => Task::Binary { threshold: 0.0 },
+                    _ => Task::Numbers,
+                }
+            }
+
+            fn examples() -> Vec<LossExample> {
+                vec![LossExample { keys: "", outputs: REAL, targets: TargetDomain::$targets }]
             }
 
             fn build<F: Float>(&self, _output: &Shape) -> Box<dyn Loss<F>> {
@@ -44,10 +54,10 @@ macro_rules! plain {
     };
 }
 
-plain!(MseSpec, "mse", Mse, Task::Numbers, "(y - t)², mean over samples and outputs.");
-plain!(MaeSpec, "mae", Mae, Task::Numbers, "|y - t|, mean over samples and outputs.");
-plain!(HuberSpec, "huber", Huber, Task::Numbers, "(y - t)²/2 up to an error of 1, |y - t| - 1/2 beyond.");
-plain!(HingeSpec, "hinge", Hinge, Task::Binary { threshold: 0.0 }, "max(0, 1 - t y) for targets -1 and +1.");
+plain!(MseSpec, "mse", Mse, Real, "(y - t)², mean over samples and outputs.");
+plain!(MaeSpec, "mae", Mae, Real, "|y - t|, mean over samples and outputs.");
+plain!(HuberSpec, "huber", Huber, Real, "(y - t)²/2 up to an error of 1, |y - t| - 1/2 beyond.");
+plain!(HingeSpec, "hinge", Hinge, Signs, "max(0, 1 - t y) for targets -1 and +1.");
 
 /// -log of the probability of the right answer, for targets between 0 and 1.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -63,6 +73,14 @@ impl Spec for BinaryCrossEntropySpec {
 }
 
 impl LossSpec for BinaryCrossEntropySpec {
+    fn examples() -> Vec<LossExample> {
+        let targets = TargetDomain::Unit;
+        vec![
+            LossExample { keys: "", outputs: (0.0, 1.0), targets },
+            LossExample { keys: "from_logits = true", outputs: REAL, targets },
+        ]
+    }
+
     fn outputs(&self) -> Outputs {
         if self.from_logits { Outputs::BinaryLogits } else { Outputs::Values }
     }
@@ -97,6 +115,10 @@ impl Spec for CrossEntropySpec {
 impl LossSpec for CrossEntropySpec {
     const OUTPUTS: Outputs = Outputs::ClassLogits;
 
+    fn examples() -> Vec<LossExample> {
+        vec![LossExample { keys: "", outputs: REAL, targets: TargetDomain::Classes }]
+    }
+
     fn build<F: Float>(&self, output: &Shape) -> Box<dyn Loss<F>> {
         Box::new(CrossEntropy::new(output.last()))
     }
@@ -112,6 +134,10 @@ impl Spec for KlDivergenceSpec {
 }
 
 impl LossSpec for KlDivergenceSpec {
+    fn examples() -> Vec<LossExample> {
+        vec![LossExample { keys: "", outputs: (0.0, f64::INFINITY), targets: TargetDomain::Distribution }]
+    }
+
     fn build<F: Float>(&self, output: &Shape) -> Box<dyn Loss<F>> {
         Box::new(KlDivergence::new(output.last()))
     }

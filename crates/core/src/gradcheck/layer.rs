@@ -1,0 +1,127 @@
+//! One layer, through a random projection of its output.
+
+use super::report::compare;
+use super::{Options, Report, chosen, numbers};
+use crate::{Ctx, Error, Inline, Layer, Pass, Rows, RowsMut, parameter_count};
+
+/// What a layer is checked on.
+#[derive(Clone, Debug, Default)]
+pub struct LayerCase {
+    /// The number of samples.
+    pub rows: usize,
+    /// Tensors whose gradient is zero whatever the numbers, each with the reason.
+    pub zeros: Vec<(String, &'static str)>,
+}
+
+/// Checks the gradients of `layer` by its parameters and its inputs, at random numbers.
+///
+/// With a random `p` the projection `L = Σ p ⊙ y` has `dL/dy = p`: a wrong entry anywhere in the Jacobian moves it.
+///
+/// # Errors
+/// [`Error::TooLarge`] if the parameters exceed the address space.
+pub fn check_layer(layer: &dyn Layer<f64>, case: &LayerCase, options: Options) -> Result<Report, Error> {
+    let parameters = layer.parameters();
+    let theta = numbers(parameter_count(&parameters)?, options.seed, 0);
+    let shapes = layer.input_shapes();
+    let input = |(index, shape): (usize, &crate::Shape)| {
+        numbers(case.rows * shape.len(), options.seed, 2 + index as u64)
+    };
+    let mut point = Point {
+        layer,
+        theta,
+        inputs: shapes.iter().enumerate().map(input).collect(),
+        widths: shapes.iter().map(crate::Shape::len).collect(),
+        projection: numbers(case.rows * layer.output_shape().len(), options.seed, 1),
+        rows: case.rows,
+    };
+    let (dtheta, dx) = point.gradients();
+    let zero = |name: &str| case.zeros.iter().find(|(zero, _)| zero == name).map(|(_, reason)| *reason);
+
+    let mut report = Report::default();
+    let mut start = 0;
+    for parameter in &parameters {
+        let own = start..start + parameter.shape.len();
+        let entries = chosen(own.len(), options.entries, options.seed, start as u64);
+        let name = parameter.name.clone();
+        let reason = zero(&name);
+        let mut value = |entry: usize, delta: f64| point.value_at(None, start + entry, delta);
+        report.tensors.push(compare(name, &dtheta[own.clone()], &entries, options, reason, &mut value));
+        start = own.end;
+    }
+    for (index, dx) in dx.iter().enumerate() {
+        let name = if point.inputs.len() == 1 { "x".to_owned() } else { format!("x[{index}]") };
+        let entries = chosen(dx.len(), options.entries, options.seed, u64::MAX - index as u64);
+        let reason = zero(&name);
+        let mut value = |entry: usize, delta: f64| point.value_at(Some(index), entry, delta);
+        report.tensors.push(compare(name, dx, &entries, options, reason, &mut value));
+    }
+    Ok(report)
+}
+
+/// A layer at the numbers where it is checked.
+struct Point<'a> {
+    layer: &'a dyn Layer<f64>,
+    theta: Vec<f64>,
+    inputs: Vec<Vec<f64>>,
+    widths: Vec<usize>,
+    projection: Vec<f64>,
+    rows: usize,
+}
+
+impl Point<'_> {
+    /// The projection with one number moved: of an input, or of the parameters.
+    fn value_at(&mut self, input: Option<usize>, entry: usize, delta: f64) -> f64 {
+        let before = *self.number(input, entry);
+        *self.number(input, entry) = before + delta;
+        let value = self.value();
+        *self.number(input, entry) = before;
+        value
+    }
+
+    fn number(&mut self, input: Option<usize>, entry: usize) -> &mut f64 {
+        match input {
+            Some(index) => &mut self.inputs[index][entry],
+            None => &mut self.theta[entry],
+        }
+    }
+
+    fn views(&self) -> Vec<Rows<'_, f64>> {
+        self.inputs.iter().zip(&self.widths).map(|(x, &width)| Rows::new(x, width)).collect()
+    }
+
+    fn forward(&self, y: &mut [f64], tape: &mut [f64]) {
+        let width = self.layer.output_shape().len();
+        let ctx = &mut Ctx { executor: &Inline };
+        self.layer.forward(&self.theta, &self.views(), RowsMut::new(y, width), tape, ctx);
+    }
+
+    fn value(&self) -> f64 {
+        let mut y = vec![f64::NAN; self.projection.len()];
+        let mut tape = vec![f64::NAN; self.layer.tape().for_rows(self.rows)];
+        self.forward(&mut y, &mut tape);
+        y.iter().zip(&self.projection).map(|(y, p)| y * p).sum()
+    }
+
+    /// The gradients that the layer computes, from buffers that would show if they were misused.
+    fn gradients(&self) -> (Vec<f64>, Vec<Vec<f64>>) {
+        let width = self.layer.output_shape().len();
+        let views = self.views();
+        let mut y = vec![f64::NAN; self.projection.len()];
+        let mut tape = vec![f64::NAN; self.layer.tape().for_rows(self.rows)];
+        self.forward(&mut y, &mut tape);
+
+        let mut dy = self.projection.clone();
+        let mut dx: Vec<Vec<f64>> = self.inputs.iter().map(|x| vec![f64::NAN; x.len()]).collect();
+        let mut dtheta = vec![1.0; self.theta.len()];
+        let ctx = &mut Ctx { executor: &Inline };
+        let y = Rows::new(&y, width);
+        let mut asked: Vec<_> =
+            dx.iter_mut().zip(&self.widths).map(|(dx, &width)| Some(RowsMut::new(dx, width))).collect();
+        let pass = Pass { inputs: &views, y, tape: &mut tape };
+        self.layer.backward(&self.theta, pass, RowsMut::new(&mut dy, width), &mut asked, ctx);
+        let pass = Pass { inputs: &views, y, tape: &mut tape };
+        self.layer.accumulate(&self.theta, pass, Rows::new(&dy, width), &mut dtheta, ctx);
+        dtheta.iter_mut().for_each(|gradient| *gradient -= 1.0);
+        (dtheta, dx)
+    }
+}
