@@ -21,6 +21,8 @@ pub enum Kind {
     Initializers,
     /// `type` of [data].
     Data,
+    /// `report` of [metrics].
+    Metrics,
     /// `--template` of `runner new`.
     Templates,
 }
@@ -40,6 +42,7 @@ impl Kind {
             Self::Optimizers => "/properties/optimizer",
             Self::Initializers => "/$defs/initializer",
             Self::Data => "/properties/data",
+            Self::Metrics => "/properties/metrics/properties/report/items",
             Self::Templates => return None,
         })
     }

@@ -2,14 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
+use chainrule_trainer::metrics::{Metric, Task};
+
 use crate::conform::Schema;
+use crate::data::DataCommon;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::{self, Loaded, Node, Place, Sources, Table, Value};
 use crate::error::Failure;
 use crate::model::{ModelPlan, made_up_name};
 use crate::registry::{BuildError, Entry, Number, Outputs, Registry, find};
 use crate::schema;
-use crate::spec::{Dtype, OptimizerCommon, PredictTable, RuntimeTable, TrainTable};
+use crate::spec::{Dtype, MetricsTable, OptimizerCommon, PredictTable, RuntimeTable, TrainTable};
 
 /// The longest name of an experiment, which becomes a directory's.
 const LONGEST_NAME: usize = 100;
@@ -40,6 +43,9 @@ pub struct Experiment {
     /// `[model] initial_weights`, absolute.
     pub initial_weights: Option<PathBuf>,
     pub(crate) optimizer: OptimizerCommon,
+    pub(crate) data: DataCommon,
+    /// `[metrics] report`.
+    pub(crate) metrics: Vec<Metric>,
 }
 
 impl Experiment {
@@ -112,6 +118,15 @@ impl Experiment {
         (entry.build.outputs)(&keys).map_err(|error| self.key_mistake("loss", &error))
     }
 
+    /// What the outputs say.
+    ///
+    /// # Errors
+    /// [`Failure::Experiment`] if the loss is not registered.
+    pub(crate) fn task(&self, registry: &Registry) -> Result<Task, Failure> {
+        let (entry, keys) = self.variant(registry.losses(), "loss")?;
+        (entry.build.task)(&keys).map_err(|error| self.key_mistake("loss", &error))
+    }
+
     /// The optimiser.
     ///
     /// # Errors
@@ -146,12 +161,18 @@ struct Parts {
     input_shape: Option<Vec<usize>>,
     initial_weights: Option<PathBuf>,
     optimizer: OptimizerCommon,
+    data: DataCommon,
+    metrics: Vec<Metric>,
 }
 
 impl Parts {
     fn read(root: &Node) -> Result<Self, Diagnostics> {
         let mut mistakes = Diagnostics::new();
         check_name(root, &mut mistakes);
+        let data: DataCommon = common_keys(root, "data", &["scale", "validation", "test"])?;
+        check_fractions(root, data, &mut mistakes);
+        let metrics: MetricsTable = read_at(root, &["metrics"])?.unwrap_or_default();
+        check_metrics(root, &metrics, &mut mistakes);
         let layers = root.at(&["model", "layers"]).and_then(Node::as_array).unwrap_or_default();
         let model = match ModelPlan::new(layers) {
             Ok(model) => Some(model),
@@ -171,7 +192,9 @@ impl Parts {
             model,
             input_shape: read_at(root, &["model", "input_shape"])?,
             initial_weights: read_at(root, &["model", "initial_weights"])?,
-            optimizer: common_keys(root)?,
+            optimizer: common_keys(root, "optimizer", &["learning_rate", "weight_decay_on"])?,
+            data,
+            metrics: metrics.report.into_iter().map(Metric::from).collect(),
         })
     }
 
@@ -187,6 +210,8 @@ impl Parts {
             input_shape,
             initial_weights,
             optimizer,
+            data,
+            metrics,
         } = self;
         Experiment {
             resolved,
@@ -201,6 +226,8 @@ impl Parts {
             input_shape,
             initial_weights,
             optimizer,
+            data,
+            metrics,
         }
     }
 }
@@ -218,19 +245,48 @@ fn required<T>(value: Option<T>, table: &str) -> Result<T, Diagnostics> {
     value.ok_or_else(|| Diagnostic::new(format!("missing table [{table}]")).into())
 }
 
-/// The keys of `[optimizer]` that every optimiser takes.
-fn common_keys(root: &Node) -> Result<OptimizerCommon, Diagnostics> {
+/// The keys of a table that all its types take.
+fn common_keys<T: serde::de::DeserializeOwned>(
+    root: &Node,
+    name: &str,
+    common: &[&str],
+) -> Result<T, Diagnostics> {
     let mut keys = Table::new();
-    let optimizer = root.at(&["optimizer"]).and_then(Node::as_table);
-    for key in ["learning_rate", "weight_decay_on"] {
-        if let Some(entry) = optimizer.and_then(|table| table.entry(key)) {
+    let table = root.at(&[name]).and_then(Node::as_table);
+    for &key in common {
+        if let Some(entry) = table.and_then(|table| table.entry(key)) {
             keys.insert(key, entry.key_place, entry.node.clone());
         }
     }
-    let place = root.at(&["optimizer"]).map_or(root.place, |node| node.place);
+    let place = root.at(&[name]).map_or(root.place, |node| node.place);
     let keys = Node::new(Value::Table(keys), place);
     document::deserialize(&keys)
-        .map_err(|error| Diagnostic::new(format!("[optimizer]: {error}")).at(place).into())
+        .map_err(|error| Diagnostic::new(format!("[{name}]: {error}")).at(place).into())
+}
+
+/// Something is left to train on.
+fn check_fractions(root: &Node, data: DataCommon, mistakes: &mut Diagnostics) {
+    if data.validation + data.test < 1.0 {
+        return;
+    }
+    let place = |key| root.at(&["data", key]).map(|node| node.place).filter(|place| !place.is_none());
+    let message = format!(
+        "data.validation and data.test must be less than 1 together, found {} and {}",
+        data.validation, data.test
+    );
+    let place = place("test").or(place("validation")).unwrap_or(root.place);
+    mistakes.push(Diagnostic::new(message).at(place).help("what they leave is trained on"));
+}
+
+/// Each metric is asked for once.
+fn check_metrics(root: &Node, metrics: &MetricsTable, mistakes: &mut Diagnostics) {
+    let names = root.at(&["metrics", "report"]).and_then(Node::as_array).unwrap_or_default();
+    for (index, (metric, node)) in metrics.report.iter().zip(names).enumerate() {
+        if metrics.report[..index].contains(metric) {
+            let message = format!("metrics.report has {} twice", Metric::from(*metric).name());
+            mistakes.push(Diagnostic::new(message).at(node.place));
+        }
+    }
 }
 
 /// Gives the experiment the name of its file and every layer without a name `TYPE_N`.
@@ -281,12 +337,14 @@ fn layers_mut(root: &mut Node) -> &mut [Node] {
 
 /// Paths are relative to the file that they stand in; those of `--set` to the working directory.
 fn make_paths_absolute(root: &mut Node, sources: &Sources) {
-    let model = root.as_table_mut().and_then(|root| root.get_mut("model")).and_then(Node::as_table_mut);
-    let Some(node) = model.and_then(|model| model.get_mut("initial_weights")) else { return };
-    let Some(path) = node.as_str() else { return };
-    let path = sources.directory(node.place).unwrap_or(Path::new("")).join(path);
-    let absolute = std::path::absolute(&path).unwrap_or(path);
-    node.value = Value::String(absolute.to_string_lossy().into_owned());
+    for (table, key) in [("model", "initial_weights"), ("data", "path")] {
+        let table = root.as_table_mut().and_then(|root| root.get_mut(table)).and_then(Node::as_table_mut);
+        let Some(node) = table.and_then(|table| table.get_mut(key)) else { continue };
+        let Some(path) = node.as_str() else { continue };
+        let path = sources.directory(node.place).unwrap_or(Path::new("")).join(path);
+        let absolute = std::path::absolute(&path).unwrap_or(path);
+        node.value = Value::String(absolute.to_string_lossy().into_owned());
+    }
 }
 
 /// The name becomes the run directory's.

@@ -28,7 +28,7 @@ pub(crate) fn check<F: Float>(
 }
 
 /// Bytes that can be had, as the system says; unknown elsewhere than on Linux, where an allocation that fails says so.
-fn available() -> Option<u64> {
+pub(crate) fn available() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?;
     line.split_whitespace().nth(1)?.parse::<u64>().ok()?.checked_mul(1024)

@@ -9,14 +9,14 @@ use std::fmt;
 use chainrule_core::activation::Linear;
 use chainrule_core::{Activation, Error, Float, Layer, Loss, Shape};
 use chainrule_trainer::Optimizer;
-use schemars::generate::SchemaSettings;
-use schemars::transform::RecursiveTransform;
-use schemars::{JsonSchema, Schema};
+use chainrule_trainer::metrics::Task;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::document::{self, Node};
+use crate::schema::schema_of;
 use crate::{data, spec};
 
 /// The keys of one type of the experiment file: a struct with `deny_unknown_fields`, whose fields' documentation,
@@ -61,6 +61,15 @@ pub trait LossSpec: Spec {
     /// What the outputs of this network are, if the keys of the loss decide it.
     fn outputs(&self) -> Outputs {
         Self::OUTPUTS
+    }
+
+    /// What the outputs say, for the metrics and for splits that give each class its share.
+    fn task(&self) -> Task {
+        match self.outputs() {
+            Outputs::Values => Task::Numbers,
+            Outputs::ClassLogits => Task::Classes,
+            Outputs::BinaryLogits => Task::Binary { threshold: 0.5 },
+        }
     }
 
     /// Builds the loss of outputs of the given shape.
@@ -238,6 +247,7 @@ pub struct BuildLoss {
     f32: LossBuilder<f32>,
     f64: LossBuilder<f64>,
     pub(crate) outputs: fn(&Node) -> Result<Outputs, BuildError>,
+    pub(crate) task: fn(&Node) -> Result<Task, BuildError>,
     pub(crate) examples: fn() -> Vec<LossExample>,
 }
 
@@ -373,44 +383,6 @@ pub struct Taken {
     pub name: &'static str,
 }
 
-/// The JSON Schema of a type, without references, so that schemas can be put together.
-pub(crate) fn schema_of<T: JsonSchema>() -> Json {
-    let settings = SchemaSettings::draft2020_12().with(|settings| {
-        settings.inline_subschemas = true;
-        settings.meta_schema = None;
-        settings.transforms.push(Box::new(RecursiveTransform(for_toml)));
-    });
-    settings.into_generator().into_root_schema_for::<T>().into()
-}
-
-/// Takes out what TOML does not have, null, and the sizes of Rust's integers, which say nothing to a user.
-fn for_toml(schema: &mut Schema) {
-    schema.remove("format");
-    if schema.get("default").is_some_and(Json::is_null) {
-        schema.remove("default");
-    }
-    if let Some(Json::Array(choices)) = schema.get_mut("enum") {
-        choices.retain(|choice| !choice.is_null());
-    }
-    if let Some(Json::Array(kinds)) = schema.get_mut("type") {
-        kinds.retain(|kind| kind != "null");
-        if let [only] = &kinds[..] {
-            let only = only.clone();
-            schema.insert("type".into(), only);
-        }
-    }
-    let Some(Json::Array(branches)) = schema.get_mut("anyOf") else { return };
-    branches.retain(|branch| branch["type"] != "null");
-    if let [Json::Object(only)] = &branches[..] {
-        let only = only.clone();
-        schema.remove("anyOf");
-        for (key, value) in only {
-            // What the field says of itself stands.
-            schema.ensure_object().entry(key).or_insert(value);
-        }
-    }
-}
-
 fn add<S: Spec, B>(kind: &'static str, entries: &mut Vec<Entry<B>>, build: B) -> Result<(), Taken> {
     if entries.iter().any(|entry| entry.name == S::TYPE) {
         return Err(Taken { kind, name: S::TYPE });
@@ -456,10 +428,12 @@ impl Registry {
     /// [`Taken`] if there is one of its name.
     pub fn loss<S: LossSpec>(&mut self) -> Result<(), Taken> {
         let outputs = |node: &Node| Ok(document::deserialize::<S>(node)?.outputs());
+        let task = |node: &Node| Ok(document::deserialize::<S>(node)?.task());
         let build = BuildLoss {
             f32: build_loss::<S, f32>,
             f64: build_loss::<S, f64>,
             outputs,
+            task,
             examples: S::examples,
         };
         add::<S, _>("loss", &mut self.losses, build)

@@ -5,9 +5,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use chainrule_trainer::Record;
+use chainrule_trainer::metrics::{Metric, Score};
 use serde::Serialize;
+use serde_json::{Map, Value as Json};
 
 use crate::error::Failure;
+use crate::evaluation;
 use crate::storage;
 
 /// The resolved experiment.
@@ -144,31 +147,33 @@ pub fn metrics_line(record: &Record) -> String {
         running_loss: f64,
         #[serde(skip_serializing_if = "Option::is_none")]
         train_loss: Option<f64>,
+        #[serde(flatten)]
+        train: Map<String, Json>,
         #[serde(skip_serializing_if = "Option::is_none")]
         validation_loss: Option<f64>,
+        #[serde(flatten)]
+        validation: Map<String, Json>,
         learning_rate: f64,
         train_seconds: f64,
         epochs_since: u64,
     }
-    let &Record {
-        epoch,
-        step,
-        running_loss,
-        train_loss,
-        validation_loss,
-        learning_rate,
-        train_seconds,
-        epochs_since,
-    } = record;
+    let scores = |part: &str, scores: &[(Metric, Score)]| {
+        let score = |(metric, score): &(Metric, Score)| {
+            (format!("{part}_{}", metric.name()), evaluation::score_json(score))
+        };
+        scores.iter().map(score).collect()
+    };
     let line = Line {
-        epoch,
-        step,
-        running_loss,
-        train_loss,
-        validation_loss,
-        learning_rate,
-        train_seconds,
-        epochs_since,
+        epoch: record.epoch,
+        step: record.step,
+        running_loss: record.running_loss,
+        train_loss: record.train_loss,
+        train: scores("train", &record.train_scores),
+        validation_loss: record.validation_loss,
+        validation: scores("validation", &record.validation_scores),
+        learning_rate: record.learning_rate,
+        train_seconds: record.train_seconds,
+        epochs_since: record.epochs_since,
     };
     serde_json::to_string(&line).expect("numbers and fixed keys are always JSON")
 }

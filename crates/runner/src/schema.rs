@@ -2,10 +2,16 @@
 //!
 //! It is the one truth about the format: files are checked against it, defaults are filled in from it, editors read it.
 
+use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value as Json, json};
 
-use crate::registry::{Entry, Registry, schema_of};
-use crate::spec::{InitializerSpec, OptimizerCommon, PredictTable, RuntimeTable, TopLevel, TrainTable};
+use crate::data::DataCommon;
+use crate::registry::{Entry, Registry};
+use crate::spec::{
+    InitializerSpec, MetricsTable, OptimizerCommon, PredictTable, RuntimeTable, TopLevel, TrainTable,
+};
 
 /// The dialect that schemars writes.
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -54,7 +60,7 @@ pub fn experiment(registry: &Registry) -> Json {
             "extends",
             json!({ "type": "string", "description": "A file to inherit from: tables merge, arrays replace." }),
         ),
-        ("data", described("The samples.", one_of(registry.data_types(), &json!({})))),
+        ("data", described("The samples.", one_of(registry.data_types(), &schema_of::<DataCommon>()))),
         ("model", model(registry)),
         ("loss", described("What training makes small.", one_of(registry.losses(), &json!({})))),
         (
@@ -62,6 +68,7 @@ pub fn experiment(registry: &Registry) -> Json {
             described("How parameters follow the gradient.", one_of(registry.optimizers(), &optimizer)),
         ),
         ("train", schema_of::<TrainTable>()),
+        ("metrics", with_default(schema_of::<MetricsTable>(), json!({}))),
         ("predict", schema_of::<PredictTable>()),
         ("runtime", with_default(schema_of::<RuntimeTable>(), json!({}))),
     ];
@@ -194,6 +201,44 @@ fn described(description: &str, mut schema: Json) -> Json {
 fn with_default(mut schema: Json, default: Json) -> Json {
     schema["default"] = default;
     schema
+}
+
+/// The JSON Schema of a type, without references, so that schemas can be put together.
+pub(crate) fn schema_of<T: JsonSchema>() -> Json {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.inline_subschemas = true;
+        settings.meta_schema = None;
+        settings.transforms.push(Box::new(RecursiveTransform(for_toml)));
+    });
+    settings.into_generator().into_root_schema_for::<T>().into()
+}
+
+/// Takes out what TOML does not have, null, and the sizes of Rust's integers, which say nothing to a user.
+fn for_toml(schema: &mut Schema) {
+    schema.remove("format");
+    if schema.get("default").is_some_and(Json::is_null) {
+        schema.remove("default");
+    }
+    if let Some(Json::Array(choices)) = schema.get_mut("enum") {
+        choices.retain(|choice| !choice.is_null());
+    }
+    if let Some(Json::Array(kinds)) = schema.get_mut("type") {
+        kinds.retain(|kind| kind != "null");
+        if let [only] = &kinds[..] {
+            let only = only.clone();
+            schema.insert("type".into(), only);
+        }
+    }
+    let Some(Json::Array(branches)) = schema.get_mut("anyOf") else { return };
+    branches.retain(|branch| branch["type"] != "null");
+    if let [Json::Object(only)] = &branches[..] {
+        let only = only.clone();
+        schema.remove("anyOf");
+        for (key, value) in only {
+            // What the field says of itself stands.
+            schema.ensure_object().entry(key).or_insert(value);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -5,9 +5,10 @@ use std::path::Path;
 use chainrule_core::activation::{Sigmoid, Softmax};
 use chainrule_core::layers::{Activate, Chain};
 use chainrule_core::{Layer, Objective, Parameter, Shape, TargetKind, parameter_count};
-use chainrule_trainer::{Dataset, Error, Optimizer};
+use chainrule_trainer::metrics::{Metric, Scoring, Task};
+use chainrule_trainer::{Dataset, Error, Optimizer, SplitError};
 
-use crate::data::{self, DataError, Prepared, Preprocessing};
+use crate::data::{self, DataError, Plan, PrepareError, Prepared, Preprocessing};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::{Node, Place};
 use crate::error::Failure;
@@ -31,6 +32,10 @@ pub struct Session<F> {
     pub parameter_count: usize,
     /// The training samples.
     pub train: Dataset<F>,
+    /// The samples that are evaluated while training.
+    pub validation: Option<Dataset<F>>,
+    /// The samples that are evaluated at the end.
+    pub test: Option<Dataset<F>>,
     /// What was fitted on them.
     pub preprocessing: Preprocessing,
     /// How steps are taken.
@@ -41,6 +46,10 @@ pub struct Session<F> {
     pub outputs: Outputs,
     /// Whether the loss is computed together with the last activation.
     pub head: Head,
+    /// What the outputs say.
+    pub task: Task,
+    /// What is reported beside the loss.
+    pub metrics: Vec<Metric>,
 }
 
 impl<F: Number> Session<F> {
@@ -58,7 +67,13 @@ impl<F: Number> Session<F> {
         let mut mistakes = Diagnostics::new();
         keep(check_head(experiment, outputs), &mut mistakes)?;
         let optimizer = keep(experiment.optimizer::<F>(registry), &mut mistakes)?;
-        let raw = keep(read_data(experiment, registry, outputs), &mut mistakes)?;
+        let task = experiment.task(registry)?;
+        keep(check_metrics(experiment, task), &mut mistakes)?;
+        let raw = match read_data(experiment, registry, task) {
+            // Mistakes of the experiment come first; they may be why the data do not fit.
+            Err(Failure::Data { .. }) if !mistakes.is_empty() => None,
+            read => keep(read, &mut mistakes)?,
+        };
         let mut network = None;
         if let Some(raw) = &raw {
             keep(check_predict(experiment, raw.width), &mut mistakes)?;
@@ -84,23 +99,54 @@ impl<F: Number> Session<F> {
         memory::check::<F>(objective.network(), parameter_count, copies, rows)
             .map_err(|message| mistake(message, whole_model))?;
 
-        let Prepared { train, preprocessing } = Prepared::new(&raw, stored)
-            .map_err(|error| mistake(format!("[data]: {error}"), experiment.place(&["data"])))?;
+        let (seed, scale) = (experiment.seed, experiment.data.scale);
+        let plan = Plan { fractions: experiment.data.fractions(), seed, scale, task };
+        let Prepared { train, validation, test, split, preprocessing } =
+            Prepared::new(&raw, plan, stored).map_err(|error| prepare_mistake(experiment, &error))?;
         check_labels(experiment, &preprocessing, &objective)?;
-        train.check(&objective).map_err(|error| data_mistake(experiment, &error))?;
+        let parts = [
+            (Some(&train), &split.train),
+            (validation.as_ref(), &split.validation),
+            (test.as_ref(), &split.test),
+        ];
+        for (part, samples) in parts {
+            let check = |part: &Dataset<F>| part.check(&objective);
+            part.map_or(Ok(()), check).map_err(|error| data_mistake(experiment, &error, samples))?;
+        }
         let session = Self {
             objective,
             inference,
             parameters,
             parameter_count,
             train,
+            validation,
+            test,
             preprocessing,
             optimizer,
             input_shape,
             outputs,
             head,
+            task,
+            metrics: experiment.metrics.clone(),
         };
         Ok(session)
+    }
+
+    /// The metrics of the network as it predicts.
+    pub fn scoring(&self) -> Scoring<'_, F> {
+        Scoring { network: self.inference.as_ref(), task: self.task, metrics: &self.metrics }
+    }
+
+    /// The parts of the data that there are, by name.
+    pub fn parts(&self) -> impl Iterator<Item = (&'static str, &Dataset<F>)> {
+        let held_out = [("validation", self.validation.as_ref()), ("test", self.test.as_ref())];
+        let held_out = held_out.into_iter().filter_map(|(name, part)| Some((name, part?)));
+        std::iter::once(("train", &self.train)).chain(held_out)
+    }
+
+    /// The samples of the largest part.
+    pub(crate) fn most_samples(&self) -> usize {
+        self.parts().map(|(_, part)| part.len()).max().unwrap_or(0)
     }
 
     /// The parameters that training starts from: those of `initial_weights`, or drawn from the seed.
@@ -144,13 +190,34 @@ pub(crate) fn read_weights(path: &Path, parameters: usize) -> Result<Vec<u8>, Fa
         .map_err(|error| Failure::Data { path: path.to_owned(), message: format!("cannot be read: {error}") })
 }
 
-fn read_data(experiment: &Experiment, registry: &Registry, outputs: Outputs) -> Result<data::Raw, Failure> {
+fn read_data(experiment: &Experiment, registry: &Registry, task: Task) -> Result<data::Raw, Failure> {
     let (entry, keys) = experiment.variant(registry.data_types(), "data")?;
-    let context = data::Context { classes: outputs == Outputs::ClassLogits };
+    let context = data::Context { task };
     (entry.build)(&keys, &context).map_err(|error| match error {
         DataError::File(mistakes) => experiment.mistake(mistakes),
-        DataError::Io { path, source } => Failure::Data { path, message: source.to_string() },
+        other => other.into(),
     })
+}
+
+/// Every metric can be had of what the network predicts.
+fn check_metrics(experiment: &Experiment, task: Task) -> Result<(), Failure> {
+    let mut mistakes = Diagnostics::new();
+    for (index, metric) in experiment.metrics.iter().enumerate().filter(|(_, metric)| !metric.fits(task)) {
+        let (compares, help) = match metric.counts() {
+            true => (
+                "numbers",
+                "use the loss `cross_entropy` or `binary_cross_entropy`, or the metrics `rmse`, `mae`, `r2`",
+            ),
+            false => (
+                "classes",
+                "the metrics of classes are `accuracy`, `confusion_matrix`, `precision`, `recall`, `f1`",
+            ),
+        };
+        let message = format!("the metric `{}` does not fit: the loss compares {compares}", metric.name());
+        let place = experiment.place(&["metrics", "report", &index.to_string()]);
+        mistakes.push(Diagnostic::new(message).at(place).help(help));
+    }
+    if mistakes.is_empty() { Ok(()) } else { Err(experiment.mistake(mistakes)) }
 }
 
 /// A loss that takes scores must not be given probabilities.
@@ -279,22 +346,43 @@ fn check_labels<F: Number>(
     else {
         return Ok(());
     };
-    let found = labels.0.len();
+    let found = labels.len();
     if found == classes {
         return Ok(());
     }
     let message = format!("the data have {found} different labels, but the last layer has {classes} outputs");
     let help = format!("give the last layer `units = {found}`");
-    Err(experiment.mistake(Diagnostic::new(message).at(experiment.place(&["data", "y"])).help(help)))
+    Err(experiment.mistake(Diagnostic::new(message).at(targets_place(experiment)).help(help)))
 }
 
-/// Data that do not fit the network, at the place in the file where they stand.
-fn data_mistake(experiment: &Experiment, error: &Error) -> Failure {
+/// Where the targets are written or named.
+fn targets_place(experiment: &Experiment) -> Place {
+    let node = experiment.resolved.at(&["data", "y"]).or(experiment.resolved.at(&["data", "target"]));
+    node.map_or_else(|| experiment.place(&["data"]), |node| node.place)
+}
+
+/// Data that cannot be split or are of other classes.
+fn prepare_mistake(experiment: &Experiment, error: &PrepareError) -> Failure {
+    let place = match error {
+        PrepareError::Split(SplitError::Empty { part, .. }) => experiment.place(&["data", part]),
+        PrepareError::Label(_) => targets_place(experiment),
+        _ => experiment.place(&["data"]),
+    };
+    experiment.mistake(Diagnostic::new(format!("[data]: {error}")).at(place))
+}
+
+/// Data that do not fit the network, at the place in the file where they stand; `samples` are those of the part.
+fn data_mistake(experiment: &Experiment, error: &Error, samples: &[u32]) -> Failure {
+    // In the file, samples are counted before they are split.
+    let error = match *error {
+        Error::ClassRange { sample, class, classes } => {
+            &Error::ClassRange { sample: samples[sample] as usize, class, classes }
+        }
+        _ => error,
+    };
     let place = match error {
         Error::ClassRange { sample, .. } => experiment.place(&["data", "y", &sample.to_string()]),
-        Error::DataShape { what: "targets", .. } | Error::TargetKind { .. } => {
-            experiment.place(&["data", "y"])
-        }
+        Error::DataShape { what: "targets", .. } | Error::TargetKind { .. } => targets_place(experiment),
         _ => experiment.place(&["data"]),
     };
     let help = match error {

@@ -8,6 +8,7 @@ use super::print;
 use crate::cli::RunArgs;
 use crate::console::Console;
 use crate::error::Failure;
+use crate::evaluation;
 use crate::experiment::Experiment;
 use crate::predictor::{Card, layers_json};
 use crate::registry::{Number, Registry};
@@ -46,8 +47,8 @@ fn eval<F: Number>(
     let session = Session::<F>::new(experiment, registry, Some(card.preprocessing))?;
     let mut theta = vec![F::zero(); session.parameter_count];
     weights::decode(&bytes, &session.parameters, &mut theta).map_err(|error| unfit(&error))?;
-    let work = chainrule_trainer::Trainer::largest_work(&session.objective, 1, session.train.len());
+    let work = chainrule_trainer::Trainer::largest_work(&session.objective, 1, session.most_samples());
     let threads = Threads::for_work(experiment.runtime.threads, work)?;
-    let loss = super::train::evaluate(&session, &session.train, &theta, &threads)?.mean();
-    print(console, &format!("train  loss {loss}"))
+    let evaluations = evaluation::evaluate(&session, &theta, &threads)?;
+    print(console, &evaluation::report(&evaluations, &session))
 }

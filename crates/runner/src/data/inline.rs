@@ -6,7 +6,9 @@ use std::collections::hash_map::Entry;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
-use super::{Context, DataError, Raw, RawTargets, ScaleSpec};
+use chainrule_trainer::metrics::Task;
+
+use super::{Context, DataError, LabelColumn, Raw, RawTargets};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::{self, Node, Value};
 use crate::registry::Spec;
@@ -24,8 +26,6 @@ pub(super) struct InlineData {
     x: Vec<Vec<f64>>,
     /// A row of numbers a sample or, for cross_entropy, a class index or a class label a sample.
     y: Targets,
-    /// How inputs are scaled, fitted on the training samples; not at all, if absent.
-    scale: Option<ScaleSpec>,
 }
 
 impl Spec for InlineData {
@@ -81,16 +81,9 @@ pub(super) fn read(node: &Node, context: &Context) -> Result<Raw, DataError> {
         Targets::Indices(indices) => {
             RawTargets::Indices(indices.into_iter().map(|index| index as u32).collect())
         }
-        Targets::Labels(labels) => RawTargets::Labels(labels),
+        Targets::Labels(labels) => RawTargets::Labels(LabelColumn::of_text(labels)),
     };
-    let raw = Raw {
-        features: data.features,
-        targets: data.targets,
-        x: data.x.concat(),
-        width,
-        y,
-        scale: data.scale,
-    };
+    let raw = Raw { features: data.features, targets: data.targets, x: data.x.concat(), width, y };
     Ok(raw)
 }
 
@@ -125,7 +118,7 @@ fn check_targets(node: &Node, context: Context, mistakes: &mut Diagnostics) {
         mistakes.push(Diagnostic::new(message).at(other.place).help("all targets must be of one kind"));
         return;
     }
-    match (matches!(first.value, Value::Array(_)), context.classes) {
+    match (matches!(first.value, Value::Array(_)), context.task == Task::Classes) {
         (true, true) => mistakes.push(
             Diagnostic::new("y holds rows of numbers, but the loss compares classes")
                 .at(first.place)
