@@ -16,8 +16,8 @@ use chainrule_core::loss::{
     BinaryCrossEntropy, BinaryCrossEntropyWithLogits, CrossEntropy, Hinge, Huber, KlDivergence, Mae, Mse,
 };
 use chainrule_core::{
-    Activation, Ctx, Float, Inline, Layer, Loss, Objective, Parameter, Pass, Rows, RowsMut, Shape,
-    TargetKind, Workspace, initialize, matmul, parameter_count,
+    Activation, Ctx, Derivation, Float, Inline, Layer, Loss, Objective, Parameter, Pass, Rows, RowsMut,
+    Shape, TargetKind, Workspace, initialize, matmul, parameter_count,
 };
 use chainrule_tests::{chain, classes, dense, numbers, vector};
 use chainrule_trainer::optimizer::{DecayOn, Step};
@@ -370,6 +370,10 @@ impl<F: Float> Layer<F> for Wasteful {
 
     fn multiply_adds(&self) -> usize {
         0
+    }
+
+    fn derivation(&self) -> Derivation {
+        Derivation::new([("x", &self.0)])
     }
 
     fn forward(

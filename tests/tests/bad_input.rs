@@ -491,7 +491,7 @@ fn refuses_probabilities_where_the_loss_takes_scores() {
     refused(
         edited(GENDER, &[("\"mse\"", "\"binary_cross_entropy\"\nfrom_logits = true")]),
         2,
-        &["probabilities by sigmoid", "--> x.toml:20:61", help],
+        &["probabilities by sigmoid", "--> x.toml:20:62", help],
     );
 }
 
@@ -836,37 +836,37 @@ fn a_batch_larger_than_any_memory_is_the_whole_set() {
     }
 }
 
-/// The tensors of the notebook's network, all ones.
-fn ones() -> Vec<(&'static str, TensorDtype, Vec<usize>, Vec<u8>)> {
-    let one = |name, shape: &[usize]| {
-        let count: usize = shape.iter().product();
-        (name, TensorDtype::F64, shape.to_vec(), 1f64.to_le_bytes().repeat(count))
-    };
-    vec![
-        one("hidden.weight", &[2, 2]),
-        one("hidden.bias", &[2]),
-        one("output.weight", &[1, 2]),
-        one("output.bias", &[1]),
-    ]
+/// A tensor of a weights file.
+struct Tensor {
+    name: &'static str,
+    dtype: TensorDtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
 }
 
-fn safetensors(tensors: &[(&str, TensorDtype, Vec<usize>, Vec<u8>)]) -> Vec<u8> {
-    let view = |(name, dtype, shape, bytes): &(&str, TensorDtype, Vec<usize>, Vec<u8>)| {
-        (
-            (*name).to_owned(),
-            TensorView::new(*dtype, shape.clone(), bytes).unwrap().data().to_vec(),
-            *dtype,
-            shape.clone(),
-        )
-    };
-    let views: Vec<_> = tensors.iter().map(view).collect();
-    serialize(
-        views.iter().map(|(name, bytes, dtype, shape)| {
-            (name, TensorView::new(*dtype, shape.clone(), bytes).unwrap())
-        }),
-        None,
-    )
-    .unwrap()
+impl Tensor {
+    fn ones(name: &'static str, shape: &[usize]) -> Self {
+        let bytes = 1f64.to_le_bytes().repeat(shape.iter().product());
+        Self { name, dtype: TensorDtype::F64, shape: shape.to_vec(), bytes }
+    }
+}
+
+/// The tensors of the notebook's network, all ones.
+fn ones() -> Vec<Tensor> {
+    let shapes: [(_, &[usize]); 4] = [
+        ("hidden.weight", &[2, 2]),
+        ("hidden.bias", &[2]),
+        ("output.weight", &[1, 2]),
+        ("output.bias", &[1]),
+    ];
+    shapes.map(|(name, shape)| Tensor::ones(name, shape)).into()
+}
+
+fn safetensors(tensors: &[Tensor]) -> Vec<u8> {
+    let views = tensors.iter().map(|Tensor { name, dtype, shape, bytes }| {
+        (*name, TensorView::new(*dtype, shape.clone(), bytes).unwrap())
+    });
+    serialize(views, None).unwrap()
 }
 
 #[test]
@@ -894,37 +894,36 @@ fn names_what_is_wrong_with_start_weights() {
         refuses("this is not a whole safetensors file: ");
     }
 
-    let changed = |change: &dyn Fn(&mut Vec<(&'static str, TensorDtype, Vec<usize>, Vec<u8>)>),
-                   message: &str| {
+    let changed = |change: &dyn Fn(&mut Vec<Tensor>), message: &str| {
         let mut tensors = ones();
         change(&mut tensors);
         runner.write("w.safetensors", safetensors(&tensors));
         refuses(message);
     };
     changed(
-        &|tensors| tensors[0].2 = vec![4],
+        &|tensors| tensors[0].shape = vec![4],
         "`hidden.weight` is [4] in the file, but [2, 2] in the network\n",
     );
     changed(
-        &|tensors| tensors[2].2 = vec![2, 1],
+        &|tensors| tensors[2].shape = vec![2, 1],
         "`output.weight` is [2, 1] in the file, but [1, 2] in the network\n",
     );
     changed(&|tensors| drop(tensors.remove(3)), "the network's `output.bias` [1] is not in the file\n");
     changed(
-        &|tensors| tensors[1].0 = "hiden.bias",
+        &|tensors| tensors[1].name = "hiden.bias",
         "the network's `hidden.bias` [2] is not in the file; the nearest name there is `hiden.bias`\n",
     );
     changed(
-        &|tensors| tensors.push(("third.bias", TensorDtype::F64, vec![1], vec![0; 8])),
+        &|tensors| tensors.push(Tensor::ones("third.bias", &[1])),
         "the file's `third.bias` is not in the network\n",
     );
     changed(
-        &|tensors| tensors[3].1 = TensorDtype::I64,
+        &|tensors| tensors[3].dtype = TensorDtype::I64,
         "`output.bias` holds I64; only F32 and F64 can be loaded\n",
     );
     for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         changed(
-            &|tensors| tensors[3].3 = bad.to_le_bytes().to_vec(),
+            &|tensors| tensors[3].bytes = bad.to_le_bytes().to_vec(),
             "`output.bias` holds a number that is not finite\n",
         );
     }
@@ -1170,7 +1169,7 @@ fn refuses_to_evaluate_a_network_that_is_not_that_of_the_model() {
 fn names_what_is_wrong_with_the_rows_to_predict() {
     let runner = trained();
     let cases: [(&[u8], &str); 17] = [
-        (b"", "there is no column \"weight_kg\", which the model takes"),
+        (b"", "the file is empty"),
         (b"weight_kg,height_cm\n", "there are no rows to predict"),
         (
             b"weight_kg,hight_cm\n50,168\n",
@@ -1178,18 +1177,33 @@ fn names_what_is_wrong_with_the_rows_to_predict() {
         ),
         (b"weight_kg;height_cm\n50;168\n", "there is no column \"weight_kg\", which the model takes"),
         (b"weight_kg,height_cm,weight_kg\n50,168,51\n", "there are several columns \"weight_kg\""),
-        (b"weight_kg,height_cm\n50,168\n51,tall\n", "row 2, column 2: \"tall\" is not a finite number"),
-        (b"height_cm,weight_kg\n168,50\ntall,51\n", "row 2, column 1: \"tall\" is not a finite number"),
-        (b"weight_kg,height_cm\n50,\n", "row 1, column 2: \"\" is not a finite number"),
-        (b"weight_kg,height_cm\n50,nan\n", "row 1, column 2: \"nan\" is not a finite number"),
-        (b"weight_kg,height_cm\ninf,168\n", "row 1, column 1: \"inf\" is not a finite number"),
-        (b"weight_kg,height_cm\n50,1e999\n", "row 1, column 2: \"1e999\" is not a finite number"),
-        (b"weight_kg,height_cm\n\"50,5\",168\n", "row 1, column 1: \"50,5\" is not a finite number"),
-        (b"weight_kg,height_cm\n0x32,168\n", "row 1, column 1: \"0x32\" is not a finite number"),
-        (b"weight_kg,height_cm\n50\n", "CSV error: record 1 (line: 2"),
-        (b"weight_kg,height_cm\n50,168,1\n", "CSV error: record 1 (line: 2"),
-        (b"weight_kg,height_cm\n50,\xe9\n", "CSV parse error: record 1 (line 2"),
-        (b"\x00\x01\x02\xff\xfe", "CSV parse error: record 0 (line 1"),
+        (
+            b"weight_kg,height_cm\n50,168\n51,tall\n",
+            "row 2, column 2 \"height_cm\": \"tall\" is not a finite number",
+        ),
+        (
+            b"height_cm,weight_kg\n168,50\ntall,51\n",
+            "row 2, column 1 \"height_cm\": \"tall\" is not a finite number",
+        ),
+        (b"weight_kg,height_cm\n50,\n", "row 1, column 2 \"height_cm\": there is no number (\"\")"),
+        (b"weight_kg,height_cm\n50,nan\n", "row 1, column 2 \"height_cm\": there is no number (\"nan\")"),
+        (b"weight_kg,height_cm\ninf,168\n", "row 1, column 1 \"weight_kg\": \"inf\" is not a finite number"),
+        (
+            b"weight_kg,height_cm\n50,1e999\n",
+            "row 1, column 2 \"height_cm\": 1e999 is too large for a number",
+        ),
+        (
+            b"weight_kg,height_cm\n\"50,5\",168\n",
+            "row 1, column 1 \"weight_kg\": \"50,5\" is not a finite number",
+        ),
+        (
+            b"weight_kg,height_cm\n0x32,168\n",
+            "row 1, column 1 \"weight_kg\": \"0x32\" is not a finite number",
+        ),
+        (b"weight_kg,height_cm\n50\n", "row 1: 1 cells, but the header has 2"),
+        (b"weight_kg,height_cm\n50,168,1\n", "row 1: 3 cells, but the header has 2"),
+        (b"weight_kg,height_cm\n50,\xe9\n", "row 1, column 2 \"height_cm\": the cell is not UTF-8 text"),
+        (b"\x00\x01\x02\xff\xfe", "the name of column 1 is not UTF-8 text"),
     ];
     for (bytes, message) in cases {
         runner.write("people.csv", bytes);
@@ -1266,7 +1280,7 @@ fn no_mutation_of_an_experiment_is_more_than_a_mistake() {
     let mut state = 1u32;
     let mut random = |below: usize| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (u64::from(state) * below as u64 >> 32) as usize
+        ((u64::from(state) * below as u64) >> 32) as usize
     };
     let mut codes = [0; 3];
     for round in 0..300 {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Executor, Float, Parameter, Rows, RowsMut, Shape};
+use crate::{Derivation, Executor, Float, Parameter, Rows, RowsMut, Shape};
 
 /// The most inputs that one layer can take; a longer sum or concatenation nests.
 pub const MAX_INPUTS: usize = 16;
@@ -92,6 +92,10 @@ pub trait Layer<F: Float>: fmt::Debug + Send + Sync {
 
     /// Multiply-adds of one row's forward pass, for summaries and for the choice of an executor.
     fn multiply_adds(&self) -> usize;
+
+    /// How the gradients come about, as text: the equations that [`forward`](Layer::forward),
+    /// [`backward`](Layer::backward) and [`accumulate`](Layer::accumulate) compute.
+    fn derivation(&self) -> Derivation;
 
     /// Computes `y = f(inputs, theta)` and keeps in `tape` what the way back needs.
     fn forward(

@@ -6,6 +6,7 @@
 //! Start reading at [`Layer`], then `layers/dense.rs`, which is the notebook's derivation in matrix form.
 
 pub mod activation;
+mod derivation;
 mod error;
 pub mod executor;
 mod float;
@@ -22,6 +23,7 @@ mod rows;
 mod shape;
 
 pub use activation::{Activation, Elementwise};
+pub use derivation::{Derivation, Formula, Rule, Symbol};
 pub use error::Error;
 pub use executor::{Executor, Inline};
 pub use float::Float;

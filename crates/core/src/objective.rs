@@ -112,6 +112,11 @@ impl<F: Float> Objective<F> {
         self.network.as_ref()
     }
 
+    /// The loss.
+    pub fn loss(&self) -> &dyn Loss<F> {
+        self.loss.as_ref()
+    }
+
     /// The tensors of the parameters, in order.
     pub fn parameters(&self) -> Vec<Parameter> {
         self.network.parameters()

@@ -48,6 +48,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Show the layers, their shapes and parameters.
     Summary(ExperimentArgs),
+    /// Derive the chain rule of a network: every formula, and with a sample every number.
+    Explain(ExplainArgs),
     /// Check the gradients of an experiment against differences; without one, those of every registered type.
     Gradcheck(GradcheckArgs),
     /// Evaluate a run's model on its data.
@@ -110,6 +112,20 @@ pub struct CheckArgs {
     /// Print the experiment with every default filled in.
     #[arg(long)]
     pub resolved: bool,
+}
+
+/// `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The experiment.
+    #[command(flatten)]
+    pub experiment: ExperimentArgs,
+    /// Put in the numbers of this training sample, counted from 0, at the start weights.
+    #[arg(long, value_name = "N")]
+    pub sample: Option<usize>,
+    /// Write the same as JSON too.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
 }
 
 /// `gradcheck`.

@@ -82,7 +82,7 @@ pub fn check_registered(registry: &Registry) -> Result<Vec<RegisteredCheck>, Exa
 }
 
 /// Keys as a file would have them, checked against the type's own schema, defaults filled in.
-fn keys(schema: &serde_json::Value, text: &str) -> Result<Node, String> {
+pub(crate) fn keys(schema: &serde_json::Value, text: &str) -> Result<Node, String> {
     let mut sources = Sources::new();
     let source = sources.add_argument(text.to_owned());
     let (mut node, mut mistakes) = parse(&sources, source);

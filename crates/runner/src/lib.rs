@@ -17,6 +17,7 @@ pub mod document;
 pub mod error;
 mod evaluation;
 pub mod experiment;
+pub mod explain;
 pub mod gradcheck;
 mod memory;
 pub mod model;

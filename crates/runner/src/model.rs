@@ -139,6 +139,19 @@ impl ModelPlan {
         Ok(self.layers.iter().zip(built).map(summary).collect())
     }
 
+    /// The layers one by one with their wiring, an activation that is not fused as one of its own.
+    ///
+    /// # Errors
+    /// As [`ModelPlan::build`].
+    pub fn stages<F: Number>(
+        &self,
+        registry: &Registry,
+        input: &Shape,
+        head: Head,
+    ) -> Result<Vec<GraphNode<F>>, Diagnostics> {
+        Ok(self.nodes(self.build_layers(registry, input, head)?))
+    }
+
     fn build_layers<F: Number>(
         &self,
         registry: &Registry,

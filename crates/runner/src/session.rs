@@ -48,6 +48,8 @@ pub struct Session<F> {
     pub task: Task,
     /// What is reported beside the loss.
     pub metrics: Vec<Metric>,
+    /// Whether the loss is computed together with the last activation.
+    pub head: Head,
 }
 
 impl<F: Number> Session<F> {
@@ -80,7 +82,7 @@ impl<F: Number> Session<F> {
                 network = objective.map(|objective| (shape, objective));
             }
         }
-        let (Some(optimizer), Some(raw), Some((input_shape, objective)), true) =
+        let (Some(optimizer), Some(raw), Some((input_shape, (objective, head))), true) =
             (optimizer, raw, network, mistakes.is_empty())
         else {
             return Err(experiment.mistake(mistakes));
@@ -125,6 +127,7 @@ impl<F: Number> Session<F> {
             outputs,
             task,
             metrics: experiment.metrics.clone(),
+            head,
         };
         Ok(session)
     }
@@ -258,7 +261,7 @@ fn objective<F: Number>(
     experiment: &Experiment,
     registry: &Registry,
     input: &Shape,
-) -> Result<Objective<F>, Failure> {
+) -> Result<(Objective<F>, Head), Failure> {
     let (entry, keys) = experiment.variant(registry.losses(), "loss")?;
     let build =
         |head| experiment.model.build::<F>(registry, input, head).map_err(|found| experiment.mistake(found));
@@ -271,16 +274,17 @@ fn objective<F: Number>(
         Some((activation, _)) => build_loss(Some(activation))?,
         None => None,
     };
-    let (network, loss) = match fused {
-        Some(loss) => (build(Head::Fused)?, Some(loss)),
-        None => (network, build_loss(None)?),
+    let (network, loss, head) = match fused {
+        Some(loss) => (build(Head::Fused)?, Some(loss), Head::Fused),
+        None => (network, build_loss(None)?, Head::Keep),
     };
     let failed = |message: String| {
         let place = experiment.place(&["loss"]);
         experiment.mistake(Diagnostic::new(format!("[loss]: {message}")).at(place))
     };
     let loss = loss.ok_or_else(|| failed("the loss cannot be built".into()))?;
-    Objective::new(network, loss).map_err(|error| failed(error.to_string()))
+    let objective = Objective::new(network, loss).map_err(|error| failed(error.to_string()))?;
+    Ok((objective, head))
 }
 
 /// The network as it predicts.

@@ -1,6 +1,6 @@
 //! The exponential linear unit.
 
-use crate::{Elementwise, Float};
+use crate::{Elementwise, Float, Formula};
 
 /// `y = x` for `x > 0` and `y = slope · (exp(x) - 1)` else (Clevert, Unterthiner & Hochreiter, 2016), with `slope`
 /// their α: the derivative just below 0, and minus the limit for large negative `x`.
@@ -46,6 +46,14 @@ impl Elementwise for Elu {
     #[inline]
     fn df<F: Float>(&self, _x: F, y: F) -> F {
         if y > F::zero() { F::one() } else { y + F::of(self.slope) }
+    }
+
+    fn formula(&self, x: &str) -> Formula {
+        let slope = self.slope;
+        Formula::new(
+            format!("{x} if {x} > 0, else {slope} (exp({x}) - 1)"),
+            format!("1 if {x} > 0, else y + {slope}"),
+        )
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
-use crate::{Elementwise, Float};
+use crate::{Elementwise, Float, Formula};
 
 /// Beyond ±100 the normal distribution and both its approximations are 0 and 1 to the last bit, in either precision.
 /// Clamping there keeps infinity from meeting 0 in a product.
@@ -92,6 +92,19 @@ impl Elementwise for Gelu {
                 let du = F::of(SQRT_2_PI) * (F::one() + F::of(3.0 * CUBIC) * x * x);
                 F::of(0.5) * ((F::one() + t) + x * (F::one() - t * t) * du)
             }
+        }
+    }
+
+    fn formula(&self, x: &str) -> Formula {
+        match self.form {
+            Form::Exact => Formula::new(
+                format!("{x} Φ({x}),  Φ(v) = (1 + erf(v/√2)) / 2"),
+                format!("Φ({x}) + {x} exp(-{x}²/2) / √(2π)"),
+            ),
+            Form::Tanh => Formula::new(
+                format!("{x} (1 + s) / 2,  s = tanh(√(2/π) ({x} + {CUBIC} {x}³))"),
+                format!("(1 + s) / 2 + {x}/2 (1 - s²) √(2/π) (1 + 3 · {CUBIC} {x}²)"),
+            ),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The logistic function in three straight lines.
 
-use crate::{Elementwise, Float};
+use crate::{Elementwise, Float, Formula};
 
 /// `y = x/6 + 1/2`, cut off at 0 and 1: the form with kinks at ±3 (Howard et al., 2019). The first hard sigmoid
 /// (Courbariaux, Bengio & David, 2015) and Keras' own before version 3 have other slopes.
@@ -26,6 +26,10 @@ impl Elementwise for HardSigmoid {
     #[inline]
     fn df<F: Float>(&self, _x: F, y: F) -> F {
         if y > F::zero() && y < F::one() { F::of(1.0 / 6.0) } else { F::zero() }
+    }
+
+    fn formula(&self, x: &str) -> Formula {
+        Formula::new(format!("{x}/6 + 1/2 cut off at 0 and 1"), format!("1/6 if -3 < {x} < 3, else 0"))
     }
 }
 

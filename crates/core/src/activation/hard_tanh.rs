@@ -1,6 +1,6 @@
 //! The hyperbolic tangent in three straight lines.
 
-use crate::{Elementwise, Float};
+use crate::{Elementwise, Float, Formula};
 
 /// `y = x`, cut off at -1 and 1 (Collobert, 2004).
 ///
@@ -23,6 +23,10 @@ impl Elementwise for HardTanh {
     #[inline]
     fn df<F: Float>(&self, _x: F, y: F) -> F {
         if y.abs() < F::one() { F::one() } else { F::zero() }
+    }
+
+    fn formula(&self, x: &str) -> Formula {
+        Formula::new(format!("{x} cut off at -1 and 1"), format!("1 if -1 < {x} < 1, else 0"))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The rectified linear unit with a leak.
 
-use crate::{Elementwise, Float};
+use crate::{Elementwise, Float, Formula};
 
 /// `y = x` for `x > 0` and `y = slope · x` else, so that a unit that is off still learns (Maas, Hannun & Ng, 2013).
 ///
@@ -47,6 +47,11 @@ impl Elementwise for LeakyRelu {
     #[inline]
     fn df<F: Float>(&self, _x: F, y: F) -> F {
         if y > F::zero() { F::one() } else { F::of(self.slope) }
+    }
+
+    fn formula(&self, x: &str) -> Formula {
+        let slope = self.slope;
+        Formula::new(format!("{x} if {x} > 0, else {slope} {x}"), format!("1 if {x} > 0, else {slope}"))
     }
 }
 

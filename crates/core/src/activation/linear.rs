@@ -1,6 +1,6 @@
 //! The identity.
 
-use crate::{Elementwise, Float};
+use crate::{Elementwise, Float, Formula};
 
 /// `y = x`, for layers whose output is used as it is.
 ///
@@ -20,6 +20,10 @@ impl Elementwise for Linear {
     #[inline]
     fn df<F: Float>(&self, _x: F, _y: F) -> F {
         F::one()
+    }
+
+    fn formula(&self, x: &str) -> Formula {
+        Formula::new(x, "1")
     }
 }
 

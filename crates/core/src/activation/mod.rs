@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::Float;
+use crate::{Float, Formula, Rule};
 
 /// What one activation costs, in multiply-adds of a matrix product: exponentials are dear.
 pub(crate) const WORK: usize = 64;
@@ -25,6 +25,9 @@ pub trait Activation<F: Float>: fmt::Debug + Send + Sync {
     /// Replaces `dy` by `dx`, with `dx_i = sum over j of dy_j * dy_j/dx_i` in every row. `x` is empty unless
     /// [`needs_input`](Activation::needs_input).
     fn backward(&self, width: usize, x: &[F], y: &[F], dy: &mut [F]);
+
+    /// The same as text, of an argument that is called `x`.
+    fn rule(&self, x: &str) -> Rule;
 }
 
 /// A scalar function `y = f(x)` and its derivative, from which the loops over buffers are compiled.
@@ -39,6 +42,9 @@ pub trait Elementwise: fmt::Debug + Send + Sync {
 
     /// Its derivative at `x`, where `y = f(x)`. At a kink, a value between the one-sided derivatives.
     fn df<F: Float>(&self, x: F, y: F) -> F;
+
+    /// Both as text, of an argument that is called `x` and a value that is called `y`.
+    fn formula(&self, x: &str) -> Formula;
 }
 
 impl<F: Float, A: Elementwise> Activation<F> for A {
@@ -61,6 +67,16 @@ impl<F: Float, A: Elementwise> Activation<F> for A {
             for (dy, &y) in dy.iter_mut().zip(y) {
                 *dy *= self.df(F::nan(), y);
             }
+        }
+    }
+
+    fn rule(&self, x: &str) -> Rule {
+        let Formula { value, derivative } = self.formula(x);
+        Rule {
+            function: format!("y = f({x}) = {value}"),
+            derivative: format!("f'({x}) = {derivative}"),
+            gradient: format!("d{x} = dy ⊙ f'({x})"),
+            slope: Some(format!("f'({x}_j)")),
         }
     }
 }

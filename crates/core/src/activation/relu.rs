@@ -1,6 +1,6 @@
 //! The rectified linear unit.
 
-use crate::{Elementwise, Float};
+use crate::{Elementwise, Float, Formula};
 
 /// `y = max(x, 0)` (Nair & Hinton, 2010; Glorot, Bordes & Bengio, 2011).
 ///
@@ -25,6 +25,10 @@ impl Elementwise for Relu {
     #[inline]
     fn df<F: Float>(&self, _x: F, y: F) -> F {
         if y > F::zero() { F::one() } else { F::zero() }
+    }
+
+    fn formula(&self, x: &str) -> Formula {
+        Formula::new(format!("max({x}, 0)"), format!("1 if {x} > 0, else 0"))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The self-normalising exponential linear unit.
 
-use crate::{Elementwise, Float};
+use crate::{Elementwise, Float, Formula};
 
 /// λ: the slope above 0.
 const SCALE: f64 = 1.0507009873554805;
@@ -33,6 +33,11 @@ impl Elementwise for Selu {
     #[inline]
     fn df<F: Float>(&self, _x: F, y: F) -> F {
         if y > F::zero() { F::of(SCALE) } else { y + F::of(SLOPE) }
+    }
+
+    fn formula(&self, x: &str) -> Formula {
+        let value = format!("λ {x} if {x} > 0, else λα (exp({x}) - 1),  λ = {SCALE}, λα = {SLOPE}");
+        Formula::new(value, format!("λ if {x} > 0, else y + λα"))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The logistic function, the notebook's only activation.
 
-use crate::{Elementwise, Float};
+use crate::{Elementwise, Float, Formula};
 
 /// `y = 1 / (1 + exp(-x))`, which packs the real line into (0, 1).
 ///
@@ -26,6 +26,10 @@ impl Elementwise for Sigmoid {
     #[inline]
     fn df<F: Float>(&self, _x: F, y: F) -> F {
         y * (F::one() - y)
+    }
+
+    fn formula(&self, x: &str) -> Formula {
+        Formula::new(format!("1 / (1 + exp(-{x}))"), "y (1 - y)")
     }
 }
 

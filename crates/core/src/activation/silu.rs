@@ -1,6 +1,6 @@
 //! The sigmoid linear unit, also known as swish.
 
-use crate::{Elementwise, Float};
+use crate::{Elementwise, Float, Formula};
 
 /// Beyond ±1000 the sigmoid is 0 or 1 to the last bit, in either precision. Clamping there keeps infinity from meeting
 /// 0 in a product.
@@ -37,6 +37,13 @@ impl Elementwise for Silu {
         let x = x.clamp(F::of(-SATURATED), F::of(SATURATED));
         let sigma = sigmoid(x);
         sigma * (F::one() + x * (F::one() - sigma))
+    }
+
+    fn formula(&self, x: &str) -> Formula {
+        Formula::new(
+            format!("{x} σ({x}),  σ(v) = 1 / (1 + exp(-v))"),
+            format!("σ({x}) (1 + {x} (1 - σ({x})))"),
+        )
     }
 }
 

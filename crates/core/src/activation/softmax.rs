@@ -1,6 +1,6 @@
 //! Softmax over groups of numbers: scores to probabilities.
 
-use crate::{Activation, Float};
+use crate::{Activation, Float, Rule};
 
 /// `y_i = exp(x_i) / sum_j exp(x_j)` within consecutive groups of `classes` numbers of a row (its last axis).
 ///
@@ -54,6 +54,15 @@ impl<F: Float> Activation<F> for Softmax {
             for (dy, &y) in dy.iter_mut().zip(y) {
                 *dy = y * (*dy - inner);
             }
+        }
+    }
+
+    fn rule(&self, x: &str) -> Rule {
+        Rule {
+            function: format!("y_i = exp({x}_i) / Σ_j exp({x}_j)"),
+            derivative: format!("∂y_j/∂{x}_i = y_j ([i = j] - y_i)"),
+            gradient: format!("d{x}_i = y_i (dy_i - Σ_j dy_j y_j)"),
+            slope: None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The smooth rectifier.
 
-use crate::{Elementwise, Float};
+use crate::{Elementwise, Float, Formula};
 
 /// `y = log(1 + exp(x))`, a smooth `max(x, 0)` (Dugas, Bengio, Bélisle, Nadeau & Garcia, 2001).
 ///
@@ -28,6 +28,10 @@ impl Elementwise for Softplus {
     #[inline]
     fn df<F: Float>(&self, _x: F, y: F) -> F {
         -(-y).exp_m1()
+    }
+
+    fn formula(&self, x: &str) -> Formula {
+        Formula::new(format!("log(1 + exp({x}))"), "1 - exp(-y)")
     }
 }
 

@@ -1,6 +1,6 @@
 //! A sigmoid without an exponential.
 
-use crate::{Elementwise, Float};
+use crate::{Elementwise, Float, Formula};
 
 /// `y = x / (1 + |x|)`, in (-1, 1) (Bergstra, Desjardins, Lamblin & Bengio, 2009).
 ///
@@ -30,6 +30,10 @@ impl Elementwise for Softsign {
     fn df<F: Float>(&self, _x: F, y: F) -> F {
         let rest = F::one() - y.abs();
         rest * rest
+    }
+
+    fn formula(&self, x: &str) -> Formula {
+        Formula::new(format!("{x} / (1 + |{x}|)"), format!("1 / (1 + |{x}|)² = (1 - |y|)²"))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The hyperbolic tangent.
 
-use crate::{Elementwise, Float};
+use crate::{Elementwise, Float, Formula};
 
 /// `y = tanh(x) = (exp(x) - exp(-x)) / (exp(x) + exp(-x))`, a sigmoid with outputs in (-1, 1) around 0
 /// (LeCun, Bottou, Orr & Müller, 1998).
@@ -26,6 +26,10 @@ impl Elementwise for Tanh {
     #[inline]
     fn df<F: Float>(&self, _x: F, y: F) -> F {
         F::one() - y * y
+    }
+
+    fn formula(&self, x: &str) -> Formula {
+        Formula::new(format!("tanh({x})"), "1 - y²")
     }
 }
 

@@ -4,7 +4,9 @@ use super::{LayerCase, Options, Verdict, check_layer, check_objective};
 use crate::activation::{Relu, Tanh};
 use crate::layers::{Activate, Chain, Dense};
 use crate::loss::{Loss, Mse, TargetKind, Targets};
-use crate::{Ctx, Fans, Initializer, Layer, Objective, Parameter, Pass, Role, Rows, RowsMut, Shape};
+use crate::{
+    Ctx, Derivation, Fans, Initializer, Layer, Objective, Parameter, Pass, Role, Rows, RowsMut, Rule, Shape,
+};
 
 /// What is wrong with a layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,6 +50,10 @@ impl Layer<f64> for Buggy {
 
     fn multiply_adds(&self) -> usize {
         N * N
+    }
+
+    fn derivation(&self) -> Derivation {
+        Derivation::default()
     }
 
     fn forward(
@@ -174,6 +180,10 @@ impl Loss<f64> for WithoutMean {
         dy: RowsMut<'_, f64>,
     ) -> f64 {
         Loss::gradient(&Mse, y, targets, 1.0, dy)
+    }
+
+    fn rule(&self) -> Rule {
+        Loss::<f64>::rule(&Mse)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::activation::WORK;
 use crate::executor::for_each_tile;
-use crate::{Activation, Ctx, Float, Layer, Parameter, Pass, Rows, RowsMut, Shape};
+use crate::{Activation, Ctx, Derivation, Float, Layer, Parameter, Pass, Rows, RowsMut, Shape};
 
 /// `y = f(x)`, row by row; `x` and `y` have one shape.
 ///
@@ -37,6 +37,16 @@ impl<F: Float> Layer<F> for Activate<F> {
 
     fn multiply_adds(&self) -> usize {
         0
+    }
+
+    fn derivation(&self) -> Derivation {
+        let rule = self.activation.rule("x");
+        Derivation {
+            forward: vec![rule.function],
+            local: vec![rule.derivative],
+            inputs: vec![rule.gradient],
+            ..Derivation::new([("x", &self.shape), ("y", &self.shape)])
+        }
     }
 
     fn forward(

@@ -1,7 +1,8 @@
 //! The sum of several inputs.
 
+use crate::derivation::for_each_input;
 use crate::layers::equal_inputs;
-use crate::{Ctx, Error, Float, Layer, Parameter, Pass, Rows, RowsMut, Shape};
+use crate::{Ctx, Derivation, Error, Float, Layer, Parameter, Pass, Rows, RowsMut, Shape};
 
 /// `y = x_1 + ... + x_k`, all of one shape.
 ///
@@ -38,6 +39,16 @@ impl<F: Float> Layer<F> for Add {
 
     fn multiply_adds(&self) -> usize {
         0
+    }
+
+    fn derivation(&self) -> Derivation {
+        let terms: Vec<String> = for_each_input(self.count, |i| format!("x_{i}"));
+        Derivation {
+            forward: vec![format!("y = {}", terms.join(" + "))],
+            local: vec!["∂y/∂x_i = 1".into()],
+            inputs: for_each_input(self.count, |i| format!("dx_{i} = dy")),
+            ..Derivation::new([("x_i", &self.shape), ("y", &self.shape)])
+        }
     }
 
     fn forward(

@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use crate::{Ctx, Error, Float, Layer, Parameter, Pass, Rows, RowsMut, Shape, TapeLen, parameter_count};
+use crate::derivation::for_each_input;
+use crate::{
+    Ctx, Derivation, Error, Float, Layer, Parameter, Pass, Rows, RowsMut, Shape, TapeLen, parameter_count,
+};
 
 /// `y = f_L(... f_2(f_1(x)))`: every layer's output is the next one's input.
 ///
@@ -134,6 +137,23 @@ impl<F: Float> Layer<F> for Chain<F> {
 
     fn multiply_adds(&self) -> usize {
         self.links.iter().fold(0, |sum, link| sum.saturating_add(link.layer.multiply_adds()))
+    }
+
+    fn derivation(&self) -> Derivation {
+        let part = |link: &Link<F>| (link.name.clone(), link.layer.derivation());
+        Derivation {
+            forward: vec!["a_0 = x,  a_l = f_l(a_(l-1)),  y = the last a_l".into()],
+            local: vec!["∂a_l/∂a_(l-1) and ∂a_l/∂θ_l: those of layer l".into()],
+            inputs: for_each_input(self.links[0].layer.input_shapes().len(), |_| {
+                "dL/da_(l-1) = dL/da_l · ∂a_l/∂a_(l-1), from the last layer to the first".into()
+            }),
+            parameters: vec![
+                "dL/dθ_l = dL/da_l · ∂a_l/∂θ_l".into();
+                Layer::<F>::parameters(self).len()
+            ],
+            parts: self.links.iter().map(part).collect(),
+            ..Derivation::default()
+        }
     }
 
     fn forward(

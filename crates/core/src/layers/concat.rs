@@ -1,7 +1,8 @@
 //! Inputs side by side.
 
+use crate::derivation::for_each_input;
 use crate::layers::several_inputs;
-use crate::{Ctx, Error, Float, Layer, Parameter, Pass, Rows, RowsMut, Shape};
+use crate::{Ctx, Derivation, Error, Float, Layer, Parameter, Pass, Rows, RowsMut, Shape};
 
 /// `y = [x_1, ..., x_k]`, joined along an axis; the other axes agree.
 ///
@@ -71,6 +72,21 @@ impl<F: Float> Layer<F> for Concat {
 
     fn multiply_adds(&self) -> usize {
         0
+    }
+
+    fn derivation(&self) -> Derivation {
+        const NAMES: [&str; crate::MAX_INPUTS] = [
+            "x_1", "x_2", "x_3", "x_4", "x_5", "x_6", "x_7", "x_8", "x_9", "x_10", "x_11", "x_12", "x_13",
+            "x_14", "x_15", "x_16",
+        ];
+        let count = self.inputs.len();
+        let letters = NAMES.into_iter().zip(&self.inputs).chain([("y", &self.output)]);
+        Derivation {
+            forward: vec![format!("y = [{}]", NAMES[..count].join(", "))],
+            local: vec!["∂y_j/∂x_ik = 1 where y_j is x_ik, else 0".into()],
+            inputs: for_each_input(count, |i| format!("dx_{i} = the part of dy where x_{i} went")),
+            ..Derivation::new(letters)
+        }
     }
 
     fn forward(

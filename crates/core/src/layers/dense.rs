@@ -2,8 +2,8 @@
 
 use crate::executor::for_each_tile;
 use crate::{
-    Activation, Ctx, Error, Fans, Float, Initializer, Layer, Parameter, Pass, Role, Rows, RowsMut, Shape,
-    TapeLen, activation, matmul,
+    Activation, Ctx, Derivation, Error, Fans, Float, Initializer, Layer, Parameter, Pass, Role, Rows,
+    RowsMut, Shape, TapeLen, activation, matmul,
 };
 
 /// `y = f(x Wᵀ + b)`, on the last axis of its input.
@@ -139,6 +139,30 @@ impl<F: Float> Layer<F> for Dense<F> {
 
     fn multiply_adds(&self) -> usize {
         self.input.len().saturating_mul(self.units())
+    }
+
+    fn derivation(&self) -> Derivation {
+        let tensors: Vec<Shape> =
+            Layer::<F>::parameters(self).into_iter().map(|tensor| tensor.shape).collect();
+        let letters = ["W", "b"].into_iter().zip(&tensors);
+        let outer = [("z", &self.output), ("y", &self.output)];
+        let rule = self.activation.rule("z");
+        let mut derivation = Derivation::new([("x", &self.input)].into_iter().chain(letters).chain(outer));
+        let (b, bias) = if self.bias { (" + b", "   ∂z_j/∂b_j = 1") } else { ("", "") };
+        derivation.forward = vec![format!("z = x Wᵀ{b}"), rule.function];
+        derivation.local = vec![rule.derivative, format!("∂z_j/∂x_k = w_jk   ∂z_j/∂w_jk = x_k{bias}")];
+        if let Some(slope) = rule.slope {
+            let bias = if self.bias { format!("   ∂y_j/∂b_j = {slope}") } else { String::new() };
+            let both = format!("∂y_j/∂x_k = {slope} w_jk   ∂y_j/∂w_jk = {slope} x_k{bias}");
+            derivation.local.push(both);
+        }
+        derivation.between = vec![rule.gradient];
+        derivation.inputs = vec!["dx = dz W".into()];
+        derivation.parameters = vec!["dW = dzᵀ x".into()];
+        if self.bias {
+            derivation.parameters.push("db = Σ_rows dz".into());
+        }
+        derivation
     }
 
     fn forward(

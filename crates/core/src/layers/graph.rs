@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use crate::layers::chain::named;
 use crate::{
-    Ctx, Error, Float, Layer, MAX_INPUTS, Parameter, Pass, Rows, RowsMut, Shape, TapeLen, parameter_count,
+    Ctx, Derivation, Error, Float, Layer, MAX_INPUTS, Parameter, Pass, Rows, RowsMut, Shape, TapeLen,
+    parameter_count,
 };
 
 /// Where a node of a [`Graph`] reads.
@@ -260,6 +261,21 @@ impl<F: Float> Layer<F> for Graph<F> {
 
     fn multiply_adds(&self) -> usize {
         self.nodes.iter().fold(0, |sum, node| sum.saturating_add(node.layer.multiply_adds()))
+    }
+
+    fn derivation(&self) -> Derivation {
+        let part = |node: &Wired<F>| (node.name.clone(), node.layer.derivation());
+        Derivation {
+            forward: vec!["b = f_b(the outputs a that it reads), node by node;  y = the last".into()],
+            local: vec!["∂b/∂a and ∂b/∂θ_b: those of node b".into()],
+            inputs: vec![
+                "dL/da = Σ_b dL/db · ∂b/∂a, over the nodes b that read a".into();
+                self.inputs.len()
+            ],
+            parameters: vec!["dL/dθ_b = dL/db · ∂b/∂θ_b".into(); Layer::<F>::parameters(self).len()],
+            parts: self.nodes.iter().map(part).collect(),
+            ..Derivation::default()
+        }
     }
 
     fn forward(

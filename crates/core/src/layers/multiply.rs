@@ -1,7 +1,8 @@
 //! The product of several inputs, number by number.
 
+use crate::derivation::for_each_input;
 use crate::layers::equal_inputs;
-use crate::{Ctx, Error, Float, Layer, Parameter, Pass, Rows, RowsMut, Shape};
+use crate::{Ctx, Derivation, Error, Float, Layer, Parameter, Pass, Rows, RowsMut, Shape};
 
 /// `y = x_1 ⊙ ... ⊙ x_k`, all of one shape.
 ///
@@ -39,6 +40,20 @@ impl<F: Float> Layer<F> for Multiply {
 
     fn multiply_adds(&self) -> usize {
         self.shape.len().saturating_mul(self.count - 1)
+    }
+
+    fn derivation(&self) -> Derivation {
+        // `x_0` does not exist: without it, all.
+        let without = |i: usize| {
+            let names = (1..=self.count).filter(|&j| j != i).map(|j| format!("x_{j}"));
+            names.collect::<Vec<_>>().join(" ⊙ ")
+        };
+        Derivation {
+            forward: vec![format!("y = {}", without(0))],
+            local: vec!["∂y/∂x_i = Π_{j ≠ i} x_j".into()],
+            inputs: for_each_input(self.count, |i| format!("dx_{i} = dy ⊙ {}", without(i))),
+            ..Derivation::new([("x_i", &self.shape), ("y", &self.shape)])
+        }
     }
 
     fn forward(

@@ -1,6 +1,6 @@
 //! Cross-entropy of yes-or-no targets, against probabilities and against logits.
 
-use crate::{Float, Pointwise};
+use crate::{Float, Formula, Pointwise};
 
 /// The least logarithm of a probability: PyTorch's.
 const MIN_LOG: f64 = -100.0;
@@ -42,6 +42,10 @@ impl Pointwise for BinaryCrossEntropy {
     fn derivative<F: Float>(&self, y: F, t: F) -> F {
         (y - t) / (y * (F::one() - y)).max(F::of(MIN_VARIANCE))
     }
+
+    fn formula(&self) -> Formula {
+        Formula::new("-(t log y + (1 - t) log(1 - y))", "(y - t) / (y (1 - y))")
+    }
 }
 
 /// [`BinaryCrossEntropy`] of `y = σ(z) = 1 / (1 + exp(-z))` for a logit `z`, in one.
@@ -70,6 +74,11 @@ impl Pointwise for BinaryCrossEntropyWithLogits {
     #[inline]
     fn derivative<F: Float>(&self, z: F, t: F) -> F {
         F::one() / (F::one() + (-z).exp()) - t
+    }
+
+    fn formula(&self) -> Formula {
+        let value = "-(t log σ(y) + (1 - t) log(1 - σ(y))) = max(y, 0) - y t + log(1 + exp(-|y|))";
+        Formula::new(value, "σ(y) - t,  σ(y) = 1 / (1 + exp(-y))")
     }
 }
 

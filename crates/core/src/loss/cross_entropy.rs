@@ -1,7 +1,7 @@
 //! Cross-entropy of class indices against scores: log-softmax and negative log-likelihood in one.
 
 use crate::loss::{Loss, TargetKind, Targets};
-use crate::{Float, Rows, RowsMut};
+use crate::{Float, Rows, RowsMut, Rule};
 
 /// `-log softmax(y)_t` for scores (logits) `y` of the classes and the index `t` of the right one, summed over samples
 /// and positions. Groups of `classes` consecutive scores (the last axis) are one term each.
@@ -75,6 +75,15 @@ impl<F: Float> Loss<F> for CrossEntropy {
             dy[target] -= scale;
         }
         total
+    }
+
+    fn rule(&self) -> Rule {
+        Rule {
+            function: "L = 1/P Σ l,  l = -log softmax(y)_t = log Σ_j exp(y_j) - y_t".into(),
+            derivative: "∂l/∂y_i = softmax(y)_i - [i = t]".into(),
+            gradient: "dy = 1/P ∂l/∂y,  P the number of positions, t the class".into(),
+            slope: None,
+        }
     }
 }
 

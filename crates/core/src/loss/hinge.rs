@@ -1,6 +1,6 @@
 //! The margin loss of support vector machines.
 
-use crate::{Float, Pointwise};
+use crate::{Float, Formula, Pointwise};
 
 /// `max(0, 1 - t y)` for a score `y` and a target `t` of -1 or +1, meaned over samples and outputs
 /// (Cortes & Vapnik, 1995). What is right by a margin of 1 or more costs nothing.
@@ -24,6 +24,10 @@ impl Pointwise for Hinge {
     #[inline]
     fn derivative<F: Float>(&self, y: F, t: F) -> F {
         if t * y >= F::one() { F::zero() } else { -t }
+    }
+
+    fn formula(&self) -> Formula {
+        Formula::new("max(0, 1 - t y)", "-t if t y < 1, else 0")
     }
 }
 

@@ -1,6 +1,6 @@
 //! Squared error for small errors, absolute error for large ones.
 
-use crate::{Float, Pointwise};
+use crate::{Float, Formula, Pointwise};
 
 /// With `e = y - t`: `e²/2` for `|e| < 1` and `|e| - 1/2` else, meaned over samples and outputs (Huber, 1964, with his
 /// threshold, PyTorch's `delta`, at 1). Here the factor 1/2 stays: it makes the two pieces meet with slope 1.
@@ -25,6 +25,10 @@ impl Pointwise for Huber {
     #[inline]
     fn derivative<F: Float>(&self, y: F, t: F) -> F {
         (y - t).clamp(-F::one(), F::one())
+    }
+
+    fn formula(&self) -> Formula {
+        Formula::new("(y - t)²/2 if |y - t| < 1, else |y - t| - 1/2", "y - t cut off at -1 and 1")
     }
 }
 

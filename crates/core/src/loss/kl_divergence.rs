@@ -1,7 +1,7 @@
 //! How far predicted probabilities are from target probabilities.
 
 use crate::loss::{Loss, TargetKind, Targets};
-use crate::{Float, Rows, RowsMut};
+use crate::{Float, Rows, RowsMut, Rule};
 
 /// The least logarithm of a predicted probability, as in [`BinaryCrossEntropy`](super::BinaryCrossEntropy).
 const MIN_LOG: f64 = -100.0;
@@ -70,6 +70,15 @@ impl<F: Float> Loss<F> for KlDivergence {
             sum += part(y, t).as_f64();
         }
         sum
+    }
+
+    fn rule(&self) -> Rule {
+        Rule {
+            function: "L = 1/P Σ l,  l = Σ_j t_j (log t_j - log y_j)".into(),
+            derivative: "∂l/∂y_j = -t_j / y_j".into(),
+            gradient: "dy = 1/P ∂l/∂y,  P the number of positions".into(),
+            slope: None,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Absolute error.
 
-use crate::{Float, Pointwise};
+use crate::{Float, Formula, Pointwise};
 
 /// `|y - t|`, meaned over samples and outputs: the distance whose best constant is the median (Laplace, 1774), so that
 /// outliers weigh as much as anything.
@@ -24,6 +24,10 @@ impl Pointwise for Mae {
         let error = y - t;
         // The sign of a floating-point zero is ±1.
         if error == F::zero() { F::zero() } else { error.signum() }
+    }
+
+    fn formula(&self) -> Formula {
+        Formula::new("|y - t|", "sign(y - t)")
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::{Float, Rows, RowsMut};
+use crate::{Float, Formula, Rows, RowsMut, Rule};
 
 /// What the outputs of a batch should have been.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +65,9 @@ pub trait Loss<F: Float>: fmt::Debug + Send + Sync {
 
     /// Writes `dy = scale * d(sum)/dy` and returns the sum.
     fn gradient(&self, y: Rows<'_, F>, targets: Targets<'_, F>, scale: F, dy: RowsMut<'_, F>) -> f64;
+
+    /// One term `l`, its derivative, and how both make the loss `L` and `dy`, as text.
+    fn rule(&self) -> Rule;
 }
 
 /// One term of a loss that compares number with number.
@@ -74,6 +77,9 @@ pub trait Pointwise: fmt::Debug + Send + Sync {
 
     /// Its derivative by `y`. At a kink, a value between the one-sided derivatives.
     fn derivative<F: Float>(&self, y: F, t: F) -> F;
+
+    /// Both as text, in `y` and `t`.
+    fn formula(&self) -> Formula;
 }
 
 impl<F: Float, P: Pointwise> Loss<F> for P {
@@ -98,6 +104,16 @@ impl<F: Float, P: Pointwise> Loss<F> for P {
             sum += Pointwise::value(self, y, t).as_f64();
         }
         sum
+    }
+
+    fn rule(&self) -> Rule {
+        let Formula { value, derivative } = self.formula();
+        Rule {
+            function: format!("L = 1/K Σ_i l_i,  l = {value}"),
+            derivative: format!("dl/dy = {derivative}"),
+            gradient: "dy = 1/K dl/dy,  K the number of outputs".into(),
+            slope: None,
+        }
     }
 }
 

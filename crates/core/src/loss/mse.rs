@@ -1,6 +1,6 @@
 //! Squared error, the notebook's loss.
 
-use crate::{Float, Pointwise};
+use crate::{Float, Formula, Pointwise};
 
 /// `(y - t)²`, meaned over samples and outputs: `L = 1/(N K) Σ (y - t)²`. No factor 1/2.
 ///
@@ -19,6 +19,10 @@ impl Pointwise for Mse {
     #[inline]
     fn derivative<F: Float>(&self, y: F, t: F) -> F {
         (y - t) + (y - t)
+    }
+
+    fn formula(&self) -> Formula {
+        Formula::new("(y - t)²", "2 (y - t)")
     }
 }
 

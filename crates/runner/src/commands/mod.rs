@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod eval;
+pub mod explain;
 pub mod gradcheck;
 pub mod predict;
 pub mod summary;
