@@ -86,7 +86,7 @@ fn a_misspelt_verb_is_no_experiment() {
         ("trian", "train"),
         ("chekc", "check"),
         ("sumary", "summary"),
-        ("evla", "eval"),
+        ("evval", "eval"),
         ("pridict", "predict"),
     ] {
         let ended = runner.run([word, "gender.toml"]);

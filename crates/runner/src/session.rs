@@ -44,12 +44,12 @@ pub struct Session<F> {
     pub input_shape: Shape,
     /// What the outputs are.
     pub outputs: Outputs,
+    /// Whether the loss is computed together with the last activation.
+    pub head: Head,
     /// What the outputs say.
     pub task: Task,
     /// What is reported beside the loss.
     pub metrics: Vec<Metric>,
-    /// Whether the loss is computed together with the last activation.
-    pub head: Head,
 }
 
 impl<F: Number> Session<F> {
@@ -125,9 +125,9 @@ impl<F: Number> Session<F> {
             optimizer,
             input_shape,
             outputs,
+            head,
             task,
             metrics: experiment.metrics.clone(),
-            head,
         };
         Ok(session)
     }
