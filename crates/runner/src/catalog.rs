@@ -9,19 +9,19 @@ const FEW: usize = 4;
 /// A kind of things with names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
-    /// `type` of [[model.layers]].
+    /// `type` in `[[model.layers]]`.
     Layers,
     /// `activation` of a layer.
     Activations,
-    /// `type` of [loss].
+    /// `type` in `[loss]`.
     Losses,
-    /// `type` of [optimizer].
+    /// `type` in `[optimizer]`.
     Optimizers,
     /// `weight_init` and `bias_init`.
     Initializers,
-    /// `type` of [data].
+    /// `type` in `[data]`.
     Data,
-    /// `report` of [metrics].
+    /// `report` in `[metrics]`.
     Metrics,
     /// `--template` of `runner new`.
     Templates,
