@@ -265,6 +265,7 @@ fn run<F: Float>(
         objective,
         train: &train,
         validation: Some(&validation),
+        scoring: None,
         optimizer: &Sgd::new().with_momentum(0.9),
         settings: Settings {
             epochs,

@@ -66,6 +66,7 @@ fn fewest(threads: usize) -> usize {
         objective: &objective,
         train: &train,
         validation: None,
+        scoring: None,
         optimizer: &Sgd::new().with_momentum(0.9),
         settings: Settings {
             epochs: EPOCHS,

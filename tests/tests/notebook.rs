@@ -211,6 +211,7 @@ fn training_ends_where_the_notebook_ends() {
         objective: &objective,
         train: &train,
         validation: None,
+        scoring: None,
         optimizer: &Sgd::new(),
         settings: Settings {
             epochs: reference.epochs,

@@ -73,6 +73,7 @@ fn trained<F: Float>(objective: &Objective<F>, data: [&Dataset<F>; 2], count: us
         objective,
         train: data[0],
         validation: Some(data[1]),
+        scoring: None,
         optimizer: &Sgd::new().with_momentum(0.9),
         settings: Settings {
             epochs: 2,

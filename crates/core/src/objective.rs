@@ -57,6 +57,21 @@ impl<F: Float> Workspace<F> {
         };
         Ok(Self { y: zeros(outputs)?, dy: zeros(outputs)?, tape: zeros(taped.ok_or_else(too_large)?)? })
     }
+
+    /// The outputs of `network`, that this memory was made for, for one batch.
+    pub fn outputs(
+        &mut self,
+        network: &dyn Layer<F>,
+        theta: &[F],
+        inputs: &[Rows<'_, F>],
+        ctx: &mut Ctx<'_, F>,
+    ) -> Rows<'_, F> {
+        let (rows, width) = (inputs[0].len(), network.output_shape().len());
+        let y = &mut self.y[..rows * width];
+        let tape = &mut self.tape[..network.tape().for_rows(rows)];
+        network.forward(theta, inputs, RowsMut::new(y, width), tape, ctx);
+        Rows::new(y, width)
+    }
 }
 
 impl<F: Float> Workspace<F> {
@@ -160,11 +175,7 @@ impl<F: Float> Objective<F> {
         workspace: &'a mut Workspace<F>,
         ctx: &mut Ctx<'_, F>,
     ) -> Rows<'a, F> {
-        let (rows, width) = (inputs[0].len(), self.network.output_shape().len());
-        let y = &mut workspace.y[..rows * width];
-        let tape = &mut workspace.tape[..self.network.tape().for_rows(rows)];
-        self.network.forward(theta, inputs, RowsMut::new(y, width), tape, ctx);
-        Rows::new(y, width)
+        workspace.outputs(self.network.as_ref(), theta, inputs, ctx)
     }
 
     /// The loss of one batch; adds the gradient of its **mean** to `dtheta`, and writes that by the inputs to `dx`,

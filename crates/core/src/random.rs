@@ -17,6 +17,8 @@ pub enum Purpose {
     Initialization = 1,
     /// The order of the samples in an epoch.
     Shuffle = 2,
+    /// Which samples are held out.
+    Split = 3,
     /// The numbers at which gradients are checked.
     Gradcheck = 4,
 }

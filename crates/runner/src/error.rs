@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::data::DataError;
 use crate::diagnostic::{self, Diagnostics};
 use crate::document::{ReadError, Sources};
 
@@ -87,6 +88,17 @@ impl Failure {
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { action, path, source }
+    }
+}
+
+impl From<DataError> for Failure {
+    /// Of a data file; mistakes of the experiment file need its text, see [`Failure::Experiment`].
+    fn from(error: DataError) -> Self {
+        match error {
+            DataError::File(mistakes) => Self::Experiment(mistakes, Sources::new()),
+            DataError::Io { path, source } => Self::Data { path, message: source.to_string() },
+            DataError::Content { path, message } => Self::Data { path, message },
+        }
     }
 }
 

@@ -2,14 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
+use chainrule_core::Shape;
+use chainrule_trainer::metrics::{Metric, Task};
+
 use crate::conform::Schema;
+use crate::data::DataCommon;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::{self, Loaded, Node, Place, Sources, Table, Value};
 use crate::error::Failure;
-use crate::model::{ModelPlan, made_up_name};
+use crate::model::{Head, ModelPlan, made_up_name};
 use crate::registry::{BuildError, Entry, Number, Outputs, Registry, find};
 use crate::schema;
-use crate::spec::{Dtype, OptimizerCommon, PredictTable, RuntimeTable, TrainTable};
+use crate::session;
+use crate::spec::{Dtype, MetricsTable, OptimizerCommon, PredictTable, RuntimeTable, TrainTable};
 
 /// The longest name of an experiment, which becomes a directory's.
 const LONGEST_NAME: usize = 100;
@@ -40,6 +45,9 @@ pub struct Experiment {
     /// `[model] initial_weights`, absolute.
     pub initial_weights: Option<PathBuf>,
     pub(crate) optimizer: OptimizerCommon,
+    pub(crate) data: DataCommon,
+    /// `[metrics] report`.
+    pub(crate) metrics: Vec<Metric>,
 }
 
 impl Experiment {
@@ -49,23 +57,40 @@ impl Experiment {
     /// [`Failure::Unreadable`] without a readable file; [`Failure::Experiment`] with all mistakes that can be seen
     /// without the data.
     pub fn load(path: &Path, overrides: &[String], registry: &Registry) -> Result<Self, Failure> {
-        let Loaded { mut root, sources, diagnostics } = document::load(path, overrides)?;
+        let Loaded { root, sources, diagnostics } = document::load(path, overrides)?;
         if !diagnostics.is_empty() {
             return Err(Failure::Experiment(diagnostics, sources));
         }
         let schema = Schema::new(&schema::experiment(registry));
-        let diagnostics = schema.check(&root);
+        let mut diagnostics = schema.check(&root);
         if !diagnostics.is_empty() {
+            diagnostics.append(mistakes_of_the_rest(root, &sources, path, &schema, registry));
             return Err(Failure::Experiment(diagnostics, sources));
         }
+        Self::of_conforming(root, sources, path, &schema, registry)
+    }
+
+    fn of_conforming(
+        mut root: Node,
+        sources: Sources,
+        path: &Path,
+        schema: &Schema,
+        registry: &Registry,
+    ) -> Result<Self, Failure> {
         name_everything(&mut root, path);
         inherit_initializers(&mut root, registry);
         schema.fill_defaults(&mut root);
         make_paths_absolute(&mut root, &sources);
-        match Parts::read(&root) {
-            Ok(parts) => Ok(parts.into_experiment(root, sources)),
-            Err(diagnostics) => Err(Failure::Experiment(diagnostics, sources)),
+        let (parts, mut mistakes) = match Parts::read(&root) {
+            Ok(read) => read,
+            Err(diagnostics) => return Err(Failure::Experiment(diagnostics, sources)),
+        };
+        let experiment = parts.into_experiment(root, sources);
+        if mistakes.is_empty() {
+            return Ok(experiment);
         }
+        mistakes.append(session::mistakes(&experiment, registry));
+        Err(experiment.mistake(mistakes))
     }
 
     /// The tree as the text of `config.toml`.
@@ -112,6 +137,15 @@ impl Experiment {
         (entry.build.outputs)(&keys).map_err(|error| self.key_mistake("loss", &error))
     }
 
+    /// What the outputs say.
+    ///
+    /// # Errors
+    /// [`Failure::Experiment`] if the loss is not registered.
+    pub(crate) fn task(&self, registry: &Registry) -> Result<Task, Failure> {
+        let (entry, keys) = self.variant(registry.losses(), "loss")?;
+        (entry.build.task)(&keys).map_err(|error| self.key_mistake("loss", &error))
+    }
+
     /// The optimiser.
     ///
     /// # Errors
@@ -134,6 +168,80 @@ impl Experiment {
     }
 }
 
+/// What else is wrong with a file of which some keys are: the tables that conform are checked as in a file without
+/// mistakes, those that only say how to train being replaced by what is right.
+fn mistakes_of_the_rest(
+    mut root: Node,
+    sources: &Sources,
+    path: &Path,
+    schema: &Schema,
+    registry: &Registry,
+) -> Diagnostics {
+    let is_wrong = |root: &Node, key: &str| !schema.conforms_at(root, &[key]);
+    let keys: Vec<String> =
+        root.as_table().into_iter().flat_map(Table::iter).map(|entry| entry.key.clone()).collect();
+    let wrong: Vec<String> = keys.into_iter().filter(|key| is_wrong(&root, key)).collect();
+    if ["data", "loss", "model"].iter().any(|table| is_wrong(&root, table)) {
+        return mistakes_of_the_network(root, schema, registry);
+    }
+    let Some(table) = root.as_table_mut() else { return Diagnostics::new() };
+    for key in &wrong {
+        table.remove(key);
+    }
+    let (number, text) = (|value| Value::Float(value), |text: &str| Value::String(text.into()));
+    let stand_ins = [
+        ("optimizer", vec![("type", text("sgd")), ("learning_rate", number(1.0))]),
+        ("train", vec![("epochs", Value::Integer(1))]),
+    ];
+    for (key, entries) in stand_ins {
+        if !table.contains_key(key) {
+            let mut stand_in = Table::new();
+            for (key, value) in entries {
+                stand_in.insert(key, Place::none(), Node::new(value, Place::none()));
+            }
+            table.insert(key, Place::none(), Node::new(Value::Table(stand_in), Place::none()));
+        }
+    }
+    // A registry need not have what stands in.
+    if !schema.check(&root).is_empty() {
+        return mistakes_of_the_network(root, schema, registry);
+    }
+    match Experiment::of_conforming(root, sources.clone(), path, schema, registry) {
+        Ok(experiment) => session::mistakes(&experiment, registry),
+        Err(Failure::Experiment(found, _)) => found,
+        Err(_) => Diagnostics::new(),
+    }
+}
+
+/// The wiring and, if the width of the data is known, the shapes of layers that conform.
+fn mistakes_of_the_network(mut root: Node, schema: &Schema, registry: &Registry) -> Diagnostics {
+    if !schema.conforms_at(&root, &["model", "layers"]) {
+        return Diagnostics::new();
+    }
+    for key in ["weight_init", "bias_init"] {
+        if !schema.conforms_at(&root, &["model", key])
+            && let Some(model) = root.as_table_mut().and_then(|root| root.get_mut("model"))
+            && let Some(model) = model.as_table_mut()
+        {
+            model.remove(key);
+        }
+    }
+    inherit_initializers(&mut root, registry);
+    let layers = root.at(&["model", "layers"]).and_then(Node::as_array).unwrap_or_default();
+    let plan = match ModelPlan::new(layers) {
+        Ok(plan) => plan,
+        Err(found) => return found,
+    };
+    let input_shape = match schema.conforms_at(&root, &["model", "input_shape"]) {
+        true => read_at(&root, &["model", "input_shape"]).ok().flatten(),
+        false => session::written_width(&root).map(|width| vec![width]),
+    };
+    let Some(input) = input_shape.and_then(|axes: Vec<usize>| Shape::new(axes).ok()) else {
+        return Diagnostics::new();
+    };
+    plan.build::<f64>(registry, &input, Head::Keep).err().unwrap_or_default()
+}
+
 /// The typed tables of a resolved tree.
 struct Parts {
     name: String,
@@ -146,22 +254,25 @@ struct Parts {
     input_shape: Option<Vec<usize>>,
     initial_weights: Option<PathBuf>,
     optimizer: OptimizerCommon,
+    data: DataCommon,
+    metrics: Vec<Metric>,
 }
 
 impl Parts {
-    fn read(root: &Node) -> Result<Self, Diagnostics> {
+    /// With mistakes of the wiring, a model without layers takes the place of the file's.
+    fn read(root: &Node) -> Result<(Self, Diagnostics), Diagnostics> {
         let mut mistakes = Diagnostics::new();
         check_name(root, &mut mistakes);
+        let data: DataCommon = common_keys(root, "data", &["scale", "validation", "test"])?;
+        check_fractions(root, data, &mut mistakes);
+        let metrics: MetricsTable = read_at(root, &["metrics"])?.unwrap_or_default();
+        check_metrics(root, &metrics, &mut mistakes);
         let layers = root.at(&["model", "layers"]).and_then(Node::as_array).unwrap_or_default();
-        let model = match ModelPlan::new(layers) {
-            Ok(model) => Some(model),
-            Err(found) => {
-                mistakes.append(found);
-                None
-            }
-        };
-        let (Some(model), true) = (model, mistakes.is_empty()) else { return Err(mistakes) };
-        Ok(Self {
+        let model = ModelPlan::new(layers).unwrap_or_else(|found| {
+            mistakes.append(found);
+            ModelPlan::default()
+        });
+        let parts = Self {
             name: read_at(root, &["name"])?.unwrap_or_default(),
             seed: read_at(root, &["seed"])?.unwrap_or_default(),
             dtype: read_at(root, &["dtype"])?.unwrap_or_default(),
@@ -171,8 +282,11 @@ impl Parts {
             model,
             input_shape: read_at(root, &["model", "input_shape"])?,
             initial_weights: read_at(root, &["model", "initial_weights"])?,
-            optimizer: common_keys(root)?,
-        })
+            optimizer: common_keys(root, "optimizer", &["learning_rate", "weight_decay_on"])?,
+            data,
+            metrics: metrics.report.into_iter().map(Metric::from).collect(),
+        };
+        Ok((parts, mistakes))
     }
 
     fn into_experiment(self, resolved: Node, sources: Sources) -> Experiment {
@@ -187,6 +301,8 @@ impl Parts {
             input_shape,
             initial_weights,
             optimizer,
+            data,
+            metrics,
         } = self;
         Experiment {
             resolved,
@@ -201,6 +317,8 @@ impl Parts {
             input_shape,
             initial_weights,
             optimizer,
+            data,
+            metrics,
         }
     }
 }
@@ -218,19 +336,48 @@ fn required<T>(value: Option<T>, table: &str) -> Result<T, Diagnostics> {
     value.ok_or_else(|| Diagnostic::new(format!("missing table [{table}]")).into())
 }
 
-/// The keys of `[optimizer]` that every optimiser takes.
-fn common_keys(root: &Node) -> Result<OptimizerCommon, Diagnostics> {
+/// The keys of a table that all its types take.
+fn common_keys<T: serde::de::DeserializeOwned>(
+    root: &Node,
+    name: &str,
+    common: &[&str],
+) -> Result<T, Diagnostics> {
     let mut keys = Table::new();
-    let optimizer = root.at(&["optimizer"]).and_then(Node::as_table);
-    for key in ["learning_rate", "weight_decay_on"] {
-        if let Some(entry) = optimizer.and_then(|table| table.entry(key)) {
+    let table = root.at(&[name]).and_then(Node::as_table);
+    for &key in common {
+        if let Some(entry) = table.and_then(|table| table.entry(key)) {
             keys.insert(key, entry.key_place, entry.node.clone());
         }
     }
-    let place = root.at(&["optimizer"]).map_or(root.place, |node| node.place);
+    let place = root.at(&[name]).map_or(root.place, |node| node.place);
     let keys = Node::new(Value::Table(keys), place);
     document::deserialize(&keys)
-        .map_err(|error| Diagnostic::new(format!("[optimizer]: {error}")).at(place).into())
+        .map_err(|error| Diagnostic::new(format!("[{name}]: {error}")).at(place).into())
+}
+
+/// Something is left to train on.
+fn check_fractions(root: &Node, data: DataCommon, mistakes: &mut Diagnostics) {
+    if data.validation + data.test < 1.0 {
+        return;
+    }
+    let place = |key| root.at(&["data", key]).map(|node| node.place).filter(|place| !place.is_none());
+    let message = format!(
+        "data.validation and data.test must be less than 1 together, found {} and {}",
+        data.validation, data.test
+    );
+    let place = place("test").or(place("validation")).unwrap_or(root.place);
+    mistakes.push(Diagnostic::new(message).at(place).help("what they leave is trained on"));
+}
+
+/// Each metric is asked for once.
+fn check_metrics(root: &Node, metrics: &MetricsTable, mistakes: &mut Diagnostics) {
+    let names = root.at(&["metrics", "report"]).and_then(Node::as_array).unwrap_or_default();
+    for (index, (metric, node)) in metrics.report.iter().zip(names).enumerate() {
+        if metrics.report[..index].contains(metric) {
+            let message = format!("metrics.report has {} twice", Metric::from(*metric).name());
+            mistakes.push(Diagnostic::new(message).at(node.place));
+        }
+    }
 }
 
 /// Gives the experiment the name of its file and every layer without a name `TYPE_N`.
@@ -281,12 +428,14 @@ fn layers_mut(root: &mut Node) -> &mut [Node] {
 
 /// Paths are relative to the file that they stand in; those of `--set` to the working directory.
 fn make_paths_absolute(root: &mut Node, sources: &Sources) {
-    let model = root.as_table_mut().and_then(|root| root.get_mut("model")).and_then(Node::as_table_mut);
-    let Some(node) = model.and_then(|model| model.get_mut("initial_weights")) else { return };
-    let Some(path) = node.as_str() else { return };
-    let path = sources.directory(node.place).unwrap_or(Path::new("")).join(path);
-    let absolute = std::path::absolute(&path).unwrap_or(path);
-    node.value = Value::String(absolute.to_string_lossy().into_owned());
+    for (table, key) in [("model", "initial_weights"), ("data", "path")] {
+        let table = root.as_table_mut().and_then(|root| root.get_mut(table)).and_then(Node::as_table_mut);
+        let Some(node) = table.and_then(|table| table.get_mut(key)) else { continue };
+        let Some(path) = node.as_str() else { continue };
+        let path = sources.directory(node.place).unwrap_or(Path::new("")).join(path);
+        let absolute = std::path::absolute(&path).unwrap_or(path);
+        node.value = Value::String(absolute.to_string_lossy().into_owned());
+    }
 }
 
 /// The name becomes the run directory's.

@@ -15,6 +15,7 @@ pub mod data;
 pub mod diagnostic;
 pub mod document;
 pub mod error;
+mod evaluation;
 pub mod experiment;
 pub mod explain;
 pub mod gradcheck;

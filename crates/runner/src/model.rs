@@ -1,5 +1,7 @@
 //! `[model]`: from the file's layers to a network, with every mistake at its place.
 
+use std::collections::HashSet;
+
 use chainrule_core::layers::{Activate, Chain, Graph, Node as GraphNode, Source};
 use chainrule_core::{Activation, Error, Layer, MAX_INPUTS, Shape};
 
@@ -34,7 +36,7 @@ pub struct LayerPlan {
 }
 
 /// All layers, in an order in which each comes after those it reads; the last is the output.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ModelPlan {
     layers: Vec<LayerPlan>,
     /// Whether each layer reads the one before it and nothing else.
@@ -92,6 +94,11 @@ impl ModelPlan {
         Ok(Self { layers: in_order(plans)?, is_chain })
     }
 
+    /// Whether it has no layers: only where the file's have mistakes.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.layers.is_empty()
+    }
+
     /// The activation of the output, if it has one: its type and its place.
     pub fn head(&self) -> Option<(&str, Place)> {
         let last = self.layers.last()?;
@@ -101,7 +108,8 @@ impl ModelPlan {
     /// Builds the network for samples of shape `input`.
     ///
     /// # Errors
-    /// The first layer that cannot be built on what comes before it, named with both shapes.
+    /// Every layer that cannot be built on what it reads, named with both shapes; after one of them, those of which
+    /// the inputs are known all the same.
     pub fn build<F: Number>(
         &self,
         registry: &Registry,
@@ -159,28 +167,69 @@ impl ModelPlan {
         head: Head,
     ) -> Result<Vec<Built<F>>, Diagnostics> {
         let mut built: Vec<Built<F>> = Vec::with_capacity(self.layers.len());
+        let mut outputs: Vec<Option<Shape>> = Vec::with_capacity(self.layers.len());
+        let mut mistakes = Diagnostics::new();
+        // A default of [model] is a mistake once, not once a layer.
+        let mut places = HashSet::new();
         for (index, plan) in self.layers.iter().enumerate() {
             let is_last = index + 1 == self.layers.len();
             let keeps_activation = !is_last || head == Head::Keep;
-            built.push(self.build_layer(registry, plan, input, &built, keeps_activation)?);
+            let shape = |source: &Option<usize>| match *source {
+                None => Some(input.clone()),
+                Some(index) => outputs[index].clone(),
+            };
+            // What a layer reads that could not be built is a mistake already.
+            let Some(shapes) = plan.inputs.iter().map(shape).collect::<Option<Vec<Shape>>>() else {
+                outputs.push(plan.probable_output(None));
+                continue;
+            };
+            match self.build_layer(registry, plan, &shapes, keeps_activation) {
+                Ok(layer) => {
+                    outputs.push(Some(layer.layer.output_shape().clone()));
+                    built.push(layer);
+                }
+                Err(error) => {
+                    outputs.push(plan.probable_output(shapes.first()));
+                    let is_key = matches!(error, BuildError::Key { .. });
+                    let mistake = self.build_mistake(plan, &error, &shapes);
+                    if !is_key || mistake.place.is_none_or(|place| places.insert(place)) {
+                        mistakes.push(mistake);
+                    }
+                }
+            }
         }
-        Ok(built)
+        if mistakes.is_empty() { Ok(built) } else { Err(mistakes) }
+    }
+
+    /// The layer with the most parameters: what it is called, how many it has, and the place of its `units` or its own.
+    ///
+    /// # Errors
+    /// As [`ModelPlan::build`].
+    pub(crate) fn heaviest<F: Number>(
+        &self,
+        registry: &Registry,
+        input: &Shape,
+    ) -> Result<(&str, usize, Place), Diagnostics> {
+        let built = self.build_layers::<F>(registry, input, Head::Keep)?;
+        let count = |built: &Built<F>| {
+            let lengths = built.layer.parameters().into_iter().map(|parameter| parameter.shape.len());
+            lengths.fold(0, usize::saturating_add)
+        };
+        let counts = built.iter().map(count);
+        // The first of several.
+        let heaviest = self.layers.iter().zip(counts).rev().max_by_key(|(_, count)| *count);
+        let (plan, count) = heaviest.ok_or_else(|| Diagnostic::new("the network has no layers"))?;
+        let place = plan.keys.at(&["units"]).map(|node| node.place).filter(|place| !place.is_none());
+        Ok((&plan.label, count, place.unwrap_or(plan.place)))
     }
 
     fn build_layer<F: Number>(
         &self,
         registry: &Registry,
         plan: &LayerPlan,
-        input: &Shape,
-        built: &[Built<F>],
+        shapes: &[Shape],
         keeps_activation: bool,
-    ) -> Result<Built<F>, Diagnostics> {
-        let mistake = |error: BuildError| self.build_mistake(plan, error, input, built);
-        let shapes: Vec<Shape> = plan
-            .inputs
-            .iter()
-            .map(|source| source.map_or(input, |index| built[index].layer.output_shape()).clone())
-            .collect();
+    ) -> Result<Built<F>, BuildError> {
         let build_activation = |output: &Shape| match &plan.activation {
             Some((name, keys)) => match find(registry.activations(), name) {
                 Some(entry) => F::activation(entry, keys, output),
@@ -189,34 +238,26 @@ impl ModelPlan {
             None => Err(unknown("activation")),
         };
         let has_activation = keeps_activation && plan.activation.is_some();
-        let mut context = LayerContext::new(&shapes, has_activation.then_some(&build_activation as _));
-        let entry = find(registry.layers(), &plan.type_name).ok_or_else(|| mistake(unknown("type")))?;
-        let layer = F::layer(entry, &plan.keys, &mut context).map_err(mistake)?;
-        let activation = context.remaining(layer.output_shape()).map_err(mistake)?;
+        let mut context = LayerContext::new(shapes, has_activation.then_some(&build_activation as _));
+        let entry = find(registry.layers(), &plan.type_name).ok_or_else(|| unknown("type"))?;
+        let layer = F::layer(entry, &plan.keys, &mut context)?;
+        let activation = context.remaining(layer.output_shape())?;
         Ok(Built { layer, activation })
     }
 
     /// Names the layer, its place, and where its inputs come from with their shapes.
-    fn build_mistake<F: Number>(
-        &self,
-        plan: &LayerPlan,
-        error: BuildError,
-        input: &Shape,
-        built: &[Built<F>],
-    ) -> Diagnostics {
-        let place = match &error {
+    fn build_mistake(&self, plan: &LayerPlan, error: &BuildError, shapes: &[Shape]) -> Diagnostic {
+        let place = match error {
             BuildError::Key { key, .. } => plan.keys.at(&[key]).map(|node| node.place),
             _ => plan.input_places.first().copied(),
         };
         let sources: Vec<String> = plan
             .inputs
             .iter()
-            .map(|source| match *source {
-                None => format!("the network's input {input}"),
-                Some(index) => {
-                    let (label, shape) = (&self.layers[index].label, built[index].layer.output_shape());
-                    format!("{label} {shape}")
-                }
+            .zip(shapes)
+            .map(|(source, shape)| match *source {
+                None => format!("the network's input {shape}"),
+                Some(index) => format!("{} {shape}", self.layers[index].label),
             })
             .collect();
         let place = place.filter(|place| !place.is_none()).unwrap_or(plan.place);
@@ -225,7 +266,7 @@ impl ModelPlan {
             BuildError::Key { .. } => None,
             _ => Some(format!("it reads {}", sources.join(" and "))),
         };
-        Diagnostic::new(format!("{}: {error}", plan.label)).at(place).maybe_help(help).into()
+        Diagnostic::new(format!("{}: {error}", plan.label)).at(place).maybe_help(help)
     }
 
     /// Layers one after the other, an activation that was not fused as a layer of its own.
@@ -260,6 +301,19 @@ impl ModelPlan {
             position.push(nodes.len() - 1);
         }
         nodes
+    }
+}
+
+impl LayerPlan {
+    /// The shape that the output of a layer that could not be built would have had, as far as its keys tell.
+    fn probable_output(&self, input: Option<&Shape>) -> Option<Shape> {
+        let units = match self.keys.at(&["units"])?.value {
+            Value::Integer(units) => usize::try_from(units).ok()?,
+            _ => return None,
+        };
+        let shape = input.map_or_else(|| Shape::vector(units), |input| input.with_last(units));
+        // Absurd units were this layer's mistake; the next one has not made it.
+        shape.ok()
     }
 }
 

@@ -4,7 +4,7 @@ use chainrule_core::{Ctx, Inline, Layer, Rows, RowsMut, Shape, parameter_count};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::data::Preprocessing;
+use crate::data::{Labels, Preprocessing};
 use crate::diagnostic::{self, Diagnostics};
 use crate::document::{self, Node, Sources};
 use crate::model::{Head, ModelPlan};
@@ -182,30 +182,44 @@ impl<F: Number> Predictor<F> {
     /// What the outputs of one sample are called and, if they are probabilities of classes, which class they say.
     pub fn prediction(&self, outputs: &[f64]) -> Prediction {
         let names = self.output_names();
-        let class = (self.outputs == Outputs::ClassLogits).then(|| {
-            let best = |best: usize, index: usize| if outputs[index] > outputs[best] { index } else { best };
+        let outputs = match self.tells_two_apart() {
+            true => vec![1.0 - outputs[0], outputs[0]],
+            false => outputs.to_vec(),
+        };
+        let class = self.classifies().then(|| {
+            // Of two classes that are as probable the first; a single output says yes from 1/2 on, as the metrics do.
+            let higher = |index: usize, best: usize| {
+                outputs[index] > outputs[best] || self.tells_two_apart() && outputs[index] == outputs[best]
+            };
+            let best = |best: usize, index: usize| if higher(index, best) { index } else { best };
             names[(0..outputs.len()).fold(0, best)].clone()
         });
-        Prediction { class, outputs: names.into_iter().zip(outputs.iter().copied()).collect() }
+        Prediction { class, outputs: names.into_iter().zip(outputs).collect() }
     }
 
     /// The names of the outputs: of the targets, or the labels of the classes, or numbers.
     pub fn output_names(&self) -> Vec<String> {
         let Preprocessing { targets, labels, .. } = &self.preprocessing;
-        let classes =
-            labels.as_ref().map(|labels| &labels.0).filter(|_| self.outputs == Outputs::ClassLogits);
-        match classes.or(targets.as_ref()).filter(|names| names.len() == self.width()) {
-            Some(names) => names.clone(),
-            None if self.outputs == Outputs::ClassLogits => {
-                (0..self.width()).map(|class| class.to_string()).collect()
-            }
+        let labels = labels.as_ref().filter(|_| self.classifies()).map(Labels::names);
+        if self.tells_two_apart() {
+            return labels.unwrap_or_default();
+        }
+        match labels.or(targets.clone()).filter(|names| names.len() == self.width()) {
+            Some(names) => names,
+            None if self.classifies() => (0..self.width()).map(|class| class.to_string()).collect(),
             None => (0..self.width()).map(|index| format!("y{index}")).collect(),
         }
     }
 
-    /// Whether the outputs are probabilities of classes.
+    /// Whether predictions are probabilities of classes.
     pub fn classifies(&self) -> bool {
-        self.outputs == Outputs::ClassLogits
+        self.outputs == Outputs::ClassLogits || self.tells_two_apart()
+    }
+
+    /// Whether the one output is the probability of the second of two labels.
+    fn tells_two_apart(&self) -> bool {
+        let two = self.preprocessing.labels.as_ref().is_some_and(|labels| labels.len() == 2);
+        two && self.outputs != Outputs::ClassLogits && self.width() == 1
     }
 }
 

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io::{self, IsTerminal};
 
+use chainrule_trainer::metrics::Score;
 use chainrule_trainer::{Observer, Progress, Record};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -20,7 +21,7 @@ pub enum Style {
     Bar,
     /// A line a logged epoch.
     Plain,
-    /// A JSON object a logged epoch, as in metrics.jsonl.
+    /// A JSON object a logged epoch, as in metrics.jsonl; whatever else is said on stderr is a JSON object with `event`.
     Json,
     /// Nothing.
     None,
@@ -44,8 +45,9 @@ impl Watcher {
     /// A watcher of a run over `epochs` passes of `samples` samples.
     pub fn new(style: Style, verbosity: Verbosity, metrics: MetricsFile, epochs: u64, samples: u64) -> Self {
         let display = match style {
-            _ if verbosity == Verbosity::Quiet => Display::None,
             Style::None => Display::None,
+            // A style that was asked for is shown even so.
+            Style::Auto if verbosity == Verbosity::Quiet => Display::None,
             Style::Json => Display::Json,
             Style::Plain => Display::Plain,
             Style::Bar => Display::Bar(bar(epochs.saturating_mul(samples))),
@@ -91,9 +93,20 @@ fn plain_line(record: &Record, epochs: u64) -> String {
     let width = epochs.to_string().len();
     let mut line =
         format!("epoch {:>width$}/{epochs}  running_loss {}", record.epoch, short(record.running_loss));
-    let losses = [("train_loss", record.train_loss), ("validation_loss", record.validation_loss)];
-    for (name, loss) in losses.into_iter().filter_map(|(name, loss)| loss.map(|loss| (name, loss))) {
-        line += &format!("  {name} {}", short(loss));
+    let parts = [
+        ("train", record.train_loss, &record.train_scores),
+        ("validation", record.validation_loss, &record.validation_scores),
+    ];
+    for (part, loss, scores) in parts {
+        if let Some(loss) = loss {
+            line += &format!("  {part}_loss {}", short(loss));
+        }
+        for (metric, score) in scores {
+            // A table does not fit into a line.
+            if let Score::Number(number) = score {
+                line += &format!("  {part}_{} {}", metric.name(), short(*number));
+            }
+        }
     }
     line
 }
@@ -135,17 +148,22 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_line_names_every_loss() {
+    fn a_plain_line_names_every_loss_and_metric() {
         let record = Record {
             epoch: 11,
             step: 44,
             running_loss: 0.25,
             train_loss: Some(0.23),
             validation_loss: None,
+            train_scores: vec![(chainrule_trainer::metrics::Metric::Accuracy, Score::Number(0.75))],
+            validation_scores: Vec::new(),
             learning_rate: 0.1,
             train_seconds: 0.0,
             epochs_since: 10,
         };
-        assert_eq!(plain_line(&record, 1000), "epoch   11/1000  running_loss 0.2500  train_loss 0.2300");
+        assert_eq!(
+            plain_line(&record, 1000),
+            "epoch   11/1000  running_loss 0.2500  train_loss 0.2300  train_accuracy 0.7500"
+        );
     }
 }

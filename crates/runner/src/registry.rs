@@ -9,6 +9,7 @@ use std::fmt;
 use chainrule_core::activation::Linear;
 use chainrule_core::{Activation, Error, Float, Layer, Loss, Shape};
 use chainrule_trainer::Optimizer;
+use chainrule_trainer::metrics::Task;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde::de::DeserializeOwned;
@@ -60,6 +61,15 @@ pub trait LossSpec: Spec {
     /// What the outputs of this network are, if the keys of the loss decide it.
     fn outputs(&self) -> Outputs {
         Self::OUTPUTS
+    }
+
+    /// What the outputs say, for the metrics and for splits that give each class its share.
+    fn task(&self) -> Task {
+        match self.outputs() {
+            Outputs::Values => Task::Numbers,
+            Outputs::ClassLogits => Task::Classes,
+            Outputs::BinaryLogits => Task::Binary { threshold: 0.5 },
+        }
     }
 
     /// Builds the loss of outputs of the given shape.
@@ -237,6 +247,7 @@ pub struct BuildLoss {
     f32: LossBuilder<f32>,
     f64: LossBuilder<f64>,
     pub(crate) outputs: fn(&Node) -> Result<Outputs, BuildError>,
+    pub(crate) task: fn(&Node) -> Result<Task, BuildError>,
     pub(crate) examples: fn() -> Vec<LossExample>,
 }
 
@@ -426,10 +437,12 @@ impl Registry {
     /// [`Taken`] if there is one of its name.
     pub fn loss<S: LossSpec>(&mut self) -> Result<(), Taken> {
         let outputs = |node: &Node| Ok(document::deserialize::<S>(node)?.outputs());
+        let task = |node: &Node| Ok(document::deserialize::<S>(node)?.task());
         let build = BuildLoss {
             f32: build_loss::<S, f32>,
             f64: build_loss::<S, f64>,
             outputs,
+            task,
             examples: S::examples,
         };
         add::<S, _>("loss", &mut self.losses, build)

@@ -4,8 +4,11 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use crate::data::DataCommon;
 use crate::registry::{Entry, Registry, schema_of};
-use crate::spec::{InitializerSpec, OptimizerCommon, PredictTable, RuntimeTable, TopLevel, TrainTable};
+use crate::spec::{
+    InitializerSpec, MetricsTable, OptimizerCommon, PredictTable, RuntimeTable, TopLevel, TrainTable,
+};
 
 /// The schema of an experiment file that may name the types of `registry`.
 pub fn experiment(registry: &Registry) -> Json {
@@ -16,11 +19,12 @@ pub fn experiment(registry: &Registry) -> Json {
             "extends",
             json!({ "type": "string", "description": "A file to inherit from: tables merge, arrays replace." }),
         ),
-        ("data", one_of(registry.data_types(), &json!({}))),
+        ("data", one_of(registry.data_types(), &schema_of::<DataCommon>())),
         ("model", model(registry)),
         ("loss", one_of(registry.losses(), &json!({}))),
         ("optimizer", one_of(registry.optimizers(), &optimizer)),
         ("train", schema_of::<TrainTable>()),
+        ("metrics", with_default(schema_of::<MetricsTable>(), json!({}))),
         ("predict", schema_of::<PredictTable>()),
         ("runtime", with_default(schema_of::<RuntimeTable>(), json!({}))),
     ];

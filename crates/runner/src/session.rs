@@ -5,10 +5,11 @@ use std::path::Path;
 use chainrule_core::activation::{Sigmoid, Softmax};
 use chainrule_core::layers::{Activate, Chain};
 use chainrule_core::{Layer, Objective, Parameter, Shape, TargetKind, parameter_count};
-use chainrule_trainer::{Dataset, Error, Optimizer};
+use chainrule_trainer::metrics::{Metric, Scoring, Task};
+use chainrule_trainer::{Dataset, Error, Optimizer, SplitError};
 
-use crate::data::{self, DataError, Prepared, Preprocessing};
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::data::{self, DataError, Plan, PrepareError, Prepared, Preprocessing};
+use crate::diagnostic::{Diagnostic, Diagnostics, counted};
 use crate::document::{Node, Place};
 use crate::error::Failure;
 use crate::experiment::Experiment;
@@ -31,6 +32,10 @@ pub struct Session<F> {
     pub parameter_count: usize,
     /// The training samples.
     pub train: Dataset<F>,
+    /// The samples that are evaluated while training.
+    pub validation: Option<Dataset<F>>,
+    /// The samples that are evaluated at the end.
+    pub test: Option<Dataset<F>>,
     /// What was fitted on them.
     pub preprocessing: Preprocessing,
     /// How steps are taken.
@@ -41,6 +46,10 @@ pub struct Session<F> {
     pub outputs: Outputs,
     /// Whether the loss is computed together with the last activation.
     pub head: Head,
+    /// What the outputs say.
+    pub task: Task,
+    /// What is reported beside the loss.
+    pub metrics: Vec<Metric>,
 }
 
 impl<F: Number> Session<F> {
@@ -58,17 +67,24 @@ impl<F: Number> Session<F> {
         let mut mistakes = Diagnostics::new();
         keep(check_head(experiment, outputs), &mut mistakes)?;
         let optimizer = keep(experiment.optimizer::<F>(registry), &mut mistakes)?;
-        let raw = keep(read_data(experiment, registry, outputs), &mut mistakes)?;
+        let task = experiment.task(registry)?;
+        keep(check_metrics(experiment, task), &mut mistakes)?;
+        let raw = match read_data(experiment, registry, task) {
+            // Mistakes of the experiment come first; they may be why the data do not fit.
+            Err(Failure::Data { .. }) if !mistakes.is_empty() => None,
+            read => keep(read, &mut mistakes)?,
+        };
         let mut network = None;
-        if let Some(raw) = &raw {
-            keep(check_predict(experiment, raw.width), &mut mistakes)?;
-            if let Some(shape) = keep(input_shape(experiment, raw.width), &mut mistakes)? {
+        // The network is checked even if the data are not right, where they say how wide they are.
+        if let Some(width) = raw.as_ref().map(|raw| raw.width).or_else(|| written_width(&experiment.resolved)) {
+            keep(check_predict(experiment, width), &mut mistakes)?;
+            let shape = keep(input_shape(experiment, width), &mut mistakes)?;
+            if let Some(shape) = shape.filter(|_| !experiment.model.is_empty()) {
                 let objective = keep(objective::<F>(experiment, registry, &shape), &mut mistakes)?;
                 network = objective.map(|objective| (shape, objective));
             }
         }
-        let (Some(optimizer), Some(raw), Some((input_shape, (objective, head))), true) =
-            (optimizer, raw, network, mistakes.is_empty())
+        let (Some(optimizer), Some(raw), Some((input_shape, (objective, head)))) = (optimizer, raw, network)
         else {
             return Err(experiment.mistake(mistakes));
         };
@@ -81,26 +97,74 @@ impl<F: Number> Session<F> {
             .map_err(|error| mistake(format!("the network: {error}"), whole_model))?;
         let rows = experiment.train.batch_size.min(raw.x.len() / raw.width);
         let copies = 2 + optimizer.slots().len();
-        memory::check::<F>(objective.network(), parameter_count, copies, rows)
-            .map_err(|message| mistake(message, whole_model))?;
+        // Nothing is allocated before this is known, so that mistakes found up to here are all.
+        if let Err(message) = memory::check::<F>(objective.network(), parameter_count, copies, rows) {
+            let heaviest = experiment.model.heaviest::<F>(registry, &input_shape);
+            let (layer, own, place) = heaviest.map_err(|found| experiment.mistake(found))?;
+            let help = format!("{layer} has {own} of the parameters");
+            mistakes.push(Diagnostic::new(message).at(place).help(help));
+            return Err(experiment.mistake(mistakes));
+        }
 
-        let Prepared { train, preprocessing } = Prepared::new(&raw, stored)
-            .map_err(|error| mistake(format!("[data]: {error}"), experiment.place(&["data"])))?;
-        check_labels(experiment, &preprocessing, &objective)?;
-        train.check(&objective).map_err(|error| data_mistake(experiment, &error))?;
+        let (seed, scale) = (experiment.seed, experiment.data.scale);
+        let plan = Plan { fractions: experiment.data.fractions(), seed, scale, task };
+        let Prepared { train, validation, test, split, preprocessing } =
+            match Prepared::new(&raw, plan, stored).map_err(|error| prepare_mistake(experiment, &error)) {
+                Ok(prepared) => prepared,
+                Err(failure) => {
+                    keep::<()>(Err(failure), &mut mistakes)?;
+                    return Err(experiment.mistake(mistakes));
+                }
+            };
+        // A label too many is of a class too many.
+        if keep(check_labels(experiment, &preprocessing, &objective), &mut mistakes)?.is_some() {
+            let parts = [
+                (Some(&train), &split.train),
+                (validation.as_ref(), &split.validation),
+                (test.as_ref(), &split.test),
+            ];
+            for (part, samples) in parts {
+                let checked = part.map_or(Ok(()), |part: &Dataset<F>| part.check(&objective));
+                keep(checked.map_err(|error| data_mistake(experiment, &error, samples)), &mut mistakes)?;
+            }
+        }
+        if !mistakes.is_empty() {
+            return Err(experiment.mistake(mistakes));
+        }
         let session = Self {
             objective,
             inference,
             parameters,
             parameter_count,
             train,
+            validation,
+            test,
             preprocessing,
             optimizer,
             input_shape,
             outputs,
             head,
+            task,
+            metrics: experiment.metrics.clone(),
         };
         Ok(session)
+    }
+
+    /// The metrics of the network as it predicts.
+    pub fn scoring(&self) -> Scoring<'_, F> {
+        Scoring { network: self.inference.as_ref(), task: self.task, metrics: &self.metrics }
+    }
+
+    /// The parts of the data that there are, by name.
+    pub fn parts(&self) -> impl Iterator<Item = (&'static str, &Dataset<F>)> {
+        let held_out = [("validation", self.validation.as_ref()), ("test", self.test.as_ref())];
+        let held_out = held_out.into_iter().filter_map(|(name, part)| Some((name, part?)));
+        std::iter::once(("train", &self.train)).chain(held_out)
+    }
+
+    /// The samples of the largest part.
+    pub(crate) fn most_samples(&self) -> usize {
+        self.parts().map(|(_, part)| part.len()).max().unwrap_or(0)
     }
 
     /// The parameters that training starts from: those of `initial_weights`, or drawn from the seed.
@@ -144,13 +208,49 @@ pub(crate) fn read_weights(path: &Path, parameters: usize) -> Result<Vec<u8>, Fa
         .map_err(|error| Failure::Data { path: path.to_owned(), message: format!("cannot be read: {error}") })
 }
 
-fn read_data(experiment: &Experiment, registry: &Registry, outputs: Outputs) -> Result<data::Raw, Failure> {
+fn read_data(experiment: &Experiment, registry: &Registry, task: Task) -> Result<data::Raw, Failure> {
     let (entry, keys) = experiment.variant(registry.data_types(), "data")?;
-    let context = data::Context { classes: outputs == Outputs::ClassLogits };
+    let context = data::Context { task };
     (entry.build)(&keys, &context).map_err(|error| match error {
         DataError::File(mistakes) => experiment.mistake(mistakes),
-        DataError::Io { path, source } => Failure::Data { path, message: source.to_string() },
+        other => other.into(),
     })
+}
+
+/// How many numbers a sample of inline data has, as far as a file that may have mistakes tells.
+pub(crate) fn written_width(root: &Node) -> Option<usize> {
+    let length = |path: &[&str]| root.at(path).and_then(Node::as_array).map(<[Node]>::len);
+    length(&["data", "x", "0"]).or_else(|| length(&["data", "features"])).filter(|&width| width > 0)
+}
+
+/// What can be found out about an experiment without training, to the end: [`Failure::Experiment`] has it all, other
+/// failures are left for when they matter.
+pub(crate) fn mistakes(experiment: &Experiment, registry: &Registry) -> Diagnostics {
+    match Session::<f64>::new(experiment, registry, None) {
+        Err(Failure::Experiment(found, _)) => found,
+        _ => Diagnostics::new(),
+    }
+}
+
+/// Every metric can be had of what the network predicts.
+fn check_metrics(experiment: &Experiment, task: Task) -> Result<(), Failure> {
+    let mut mistakes = Diagnostics::new();
+    for (index, metric) in experiment.metrics.iter().enumerate().filter(|(_, metric)| !metric.fits(task)) {
+        let (compares, help) = match metric.counts() {
+            true => (
+                "numbers",
+                "use the loss `cross_entropy` or `binary_cross_entropy`, or the metrics `rmse`, `mae`, `r2`",
+            ),
+            false => (
+                "classes",
+                "the metrics of classes are `accuracy`, `confusion_matrix`, `precision`, `recall`, `f1`",
+            ),
+        };
+        let message = format!("the metric `{}` does not fit: the loss compares {compares}", metric.name());
+        let place = experiment.place(&["metrics", "report", &index.to_string()]);
+        mistakes.push(Diagnostic::new(message).at(place).help(help));
+    }
+    if mistakes.is_empty() { Ok(()) } else { Err(experiment.mistake(mistakes)) }
 }
 
 /// A loss that takes scores must not be given probabilities.
@@ -184,8 +284,8 @@ fn input_shape(experiment: &Experiment, width: usize) -> Result<Shape, Failure> 
         return Ok(shape);
     }
     Err(mistake(format!(
-        "model.input_shape {shape} holds {} numbers, but the data have {width} a sample",
-        shape.len()
+        "model.input_shape {shape} holds {}, but the data have {width} a sample",
+        counted(shape.len(), "number")
     )))
 }
 
@@ -257,13 +357,13 @@ fn check_predict(experiment: &Experiment, width: usize) -> Result<(), Failure> {
     for (index, (row, node)) in predict.x.iter().zip(rows).enumerate() {
         if row.len() != width {
             let message =
-                format!("predict.x[{index}] has {} numbers, but the data have {width} a sample", row.len());
+                format!("predict.x[{index}] has {}, but the data have {width} a sample", counted(row.len(), "number"));
             mistakes.push(Diagnostic::new(message).at(node.place));
         }
     }
     if let Some(names) = predict.names.as_ref().filter(|names| names.len() != predict.x.len()) {
         let message =
-            format!("predict.names has {} names, but predict.x has {} samples", names.len(), predict.x.len());
+            format!("predict.names has {}, but predict.x has {}", counted(names.len(), "name"), counted(predict.x.len(), "sample"));
         mistakes.push(Diagnostic::new(message).at(experiment.place(&["predict", "names"])));
     }
     if mistakes.is_empty() { Ok(()) } else { Err(experiment.mistake(mistakes)) }
@@ -279,22 +379,43 @@ fn check_labels<F: Number>(
     else {
         return Ok(());
     };
-    let found = labels.0.len();
+    let found = labels.len();
     if found == classes {
         return Ok(());
     }
-    let message = format!("the data have {found} different labels, but the last layer has {classes} outputs");
+    let message = format!("the data have {}, but the last layer has {}", counted(found, "different label"), counted(classes, "output"));
     let help = format!("give the last layer `units = {found}`");
-    Err(experiment.mistake(Diagnostic::new(message).at(experiment.place(&["data", "y"])).help(help)))
+    Err(experiment.mistake(Diagnostic::new(message).at(targets_place(experiment)).help(help)))
 }
 
-/// Data that do not fit the network, at the place in the file where they stand.
-fn data_mistake(experiment: &Experiment, error: &Error) -> Failure {
+/// Where the targets are written or named.
+fn targets_place(experiment: &Experiment) -> Place {
+    let node = experiment.resolved.at(&["data", "y"]).or(experiment.resolved.at(&["data", "target"]));
+    node.map_or_else(|| experiment.place(&["data"]), |node| node.place)
+}
+
+/// Data that cannot be split or are of other classes.
+fn prepare_mistake(experiment: &Experiment, error: &PrepareError) -> Failure {
+    let place = match error {
+        PrepareError::Split(SplitError::Empty { part, .. }) => experiment.place(&["data", part]),
+        PrepareError::Label(_) => targets_place(experiment),
+        _ => experiment.place(&["data"]),
+    };
+    experiment.mistake(Diagnostic::new(format!("[data]: {error}")).at(place))
+}
+
+/// Data that do not fit the network, at the place in the file where they stand; `samples` are those of the part.
+fn data_mistake(experiment: &Experiment, error: &Error, samples: &[u32]) -> Failure {
+    // In the file, samples are counted before they are split.
+    let error = match *error {
+        Error::ClassRange { sample, class, classes } => {
+            &Error::ClassRange { sample: samples[sample] as usize, class, classes }
+        }
+        _ => error,
+    };
     let place = match error {
         Error::ClassRange { sample, .. } => experiment.place(&["data", "y", &sample.to_string()]),
-        Error::DataShape { what: "targets", .. } | Error::TargetKind { .. } => {
-            experiment.place(&["data", "y"])
-        }
+        Error::DataShape { what: "targets", .. } | Error::TargetKind { .. } => targets_place(experiment),
         _ => experiment.place(&["data"]),
     };
     let help = match error {
@@ -303,5 +424,11 @@ fn data_mistake(experiment: &Experiment, error: &Error) -> Failure {
         }
         _ => None,
     };
-    experiment.mistake(Diagnostic::new(error.to_string()).at(place).maybe_help(help))
+    let message = match error {
+        Error::DataShape { what: "targets", expected, found } => {
+            format!("the network takes {} a sample, but the data have {found}", counted(*expected, "target"))
+        }
+        _ => error.to_string(),
+    };
+    experiment.mistake(Diagnostic::new(message).at(place).maybe_help(help))
 }

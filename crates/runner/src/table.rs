@@ -9,12 +9,22 @@ pub(crate) struct Table {
 impl Table {
     /// A table with these headings.
     pub(crate) fn new(headings: &[&str]) -> Self {
-        Self { rows: vec![headings.iter().map(|&heading| heading.to_owned()).collect()] }
+        Self::of(headings.iter().map(|&heading| heading.to_owned()).collect())
+    }
+
+    /// A table with as many columns as there are headings.
+    pub(crate) fn of(headings: Vec<String>) -> Self {
+        Self { rows: vec![headings] }
     }
 
     /// Adds a row.
     pub(crate) fn row<const N: usize>(&mut self, cells: [&str; N]) {
-        self.rows.push(cells.map(str::to_owned).to_vec());
+        self.push(cells.map(str::to_owned).to_vec());
+    }
+
+    /// Adds a row of as many cells as there are headings.
+    pub(crate) fn push(&mut self, cells: Vec<String>) {
+        self.rows.push(cells);
     }
 
     /// The table as lines, columns two blanks apart.

@@ -58,6 +58,12 @@ pub enum Error {
         /// The step over all epochs, counted from 1.
         step: u64,
     },
+    /// A metric that the outputs of the network do not have.
+    #[error("the metric {metric} does not fit what the network predicts")]
+    Metric {
+        /// Its name.
+        metric: &'static str,
+    },
     /// A number of epochs, samples or epochs between records that is zero.
     #[error("{what} must be at least 1")]
     Zero {

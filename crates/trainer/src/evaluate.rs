@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use crate::{Dataset, Error};
 
 /// Rows of one part of a data set. Parts, and so the bits of the sum, do not depend on the number of threads.
-const ROWS: usize = 256;
+pub(crate) const ROWS: usize = 256;
 
 /// Evaluates an objective over data sets, with memory of its own for each thread.
 #[derive(Debug)]

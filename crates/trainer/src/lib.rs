@@ -9,10 +9,12 @@
 mod dataset;
 mod error;
 mod evaluate;
+pub mod metrics;
 mod observer;
 pub mod optimizer;
 mod order;
 mod scaler;
+mod split;
 mod threads;
 mod trainer;
 
@@ -23,5 +25,6 @@ pub use observer::{Observer, Progress, Record, Silent};
 pub use optimizer::{Optimizer, Sgd};
 pub use order::Order;
 pub use scaler::{Scale, Scaler};
+pub use split::{Fractions, Split, SplitError};
 pub use threads::Threads;
 pub use trainer::{Outcome, Settings, Trainer};

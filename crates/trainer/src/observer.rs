@@ -2,6 +2,8 @@
 
 use std::error::Error;
 
+use crate::metrics::{Metric, Score};
+
 /// Where a run is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Progress {
@@ -26,6 +28,10 @@ pub struct Record {
     pub train_loss: Option<f64>,
     /// The loss over the validation set after the epoch, if there is one.
     pub validation_loss: Option<f64>,
+    /// The metrics over the whole training set, if asked for.
+    pub train_scores: Vec<(Metric, Score)>,
+    /// The metrics over the validation set, if there is one and they are asked for.
+    pub validation_scores: Vec<(Metric, Score)>,
     /// The learning rate of the epoch's last step.
     pub learning_rate: f64,
     /// Seconds spent training since the last record, without evaluation and logging.

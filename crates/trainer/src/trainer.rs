@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use chainrule_core::{Ctx, Executor, Float, Objective, Total, Workspace};
 
 use crate::dataset::Gathered;
+use crate::metrics::{Metric, Score, Scorer, Scoring};
 use crate::optimizer::{DecayOn, Group, Step, groups};
 use crate::{Dataset, Error, Evaluator, Observer, Optimizer, Order, Progress, Record, Threads};
 
@@ -26,7 +27,7 @@ pub struct Settings {
     pub decay_on: DecayOn,
     /// A record is made of epoch 1, then every so many epochs, and of the last.
     pub log_every: u64,
-    /// Whether a record has the loss over the whole training set.
+    /// Whether a record has the loss and the metrics over the whole training set.
     pub evaluate_train: bool,
 }
 
@@ -50,6 +51,8 @@ pub struct Trainer<'a, F> {
     pub train: &'a Dataset<F>,
     /// Samples that are only evaluated.
     pub validation: Option<&'a Dataset<F>>,
+    /// What is measured of a logged epoch beside the loss.
+    pub scoring: Option<Scoring<'a, F>>,
     /// How steps are taken.
     pub optimizer: &'a dyn Optimizer<F>,
     /// How long, how many at a time, in which order.
@@ -105,6 +108,7 @@ struct Run<'a, F> {
     gradient: Vec<F>,
     slots: Vec<Vec<F>>,
     evaluator: Evaluator<F>,
+    scorer: Option<Scorer<'a, F>>,
     step: u64,
     /// Steps between two reports of progress, and the next step that reports.
     report_every: u64,
@@ -117,6 +121,8 @@ impl<'a, F: Float> Run<'a, F> {
         let len = chainrule_core::parameter_count(&parameters)?;
         let rows = trainer.settings.batch_size.min(trainer.train.len());
         let evaluated = trainer.train.len().max(trainer.validation.map_or(0, Dataset::len));
+        let scorer = trainer.scoring.filter(|scoring| !scoring.metrics.is_empty());
+        let scorer = scorer.map(|scoring| Scorer::new(scoring, evaluated, trainer.threads.count()));
         let step_work = trainer.objective.network().multiply_adds().saturating_mul(3 * rows).max(1);
         let report_every = (PROGRESS_WORK / step_work).max(1) as u64;
         Ok(Self {
@@ -129,6 +135,7 @@ impl<'a, F: Float> Run<'a, F> {
             gradient: vec![F::zero(); len],
             slots: trainer.optimizer.slots().iter().map(|_| vec![F::zero(); len]).collect(),
             evaluator: Evaluator::new(trainer.objective, evaluated, trainer.threads.count())?,
+            scorer: scorer.transpose()?,
             step: 0,
             report_every,
             next_report: report_every,
@@ -229,12 +236,20 @@ impl<'a, F: Float> Run<'a, F> {
                 false => Err(Error::Diverged { loss, epoch, step: self.step }),
             }
         };
+        let train = trainer.settings.evaluate_train.then_some(trainer.train);
+        let (train_loss, validation_loss) =
+            (train.map(&mut loss).transpose()?, trainer.validation.map(&mut loss).transpose()?);
+        let mut scores = |data: Option<&Dataset<F>>| -> Vec<(Metric, Score)> {
+            self.scorer.as_mut().zip(data).map_or_else(Vec::new, |(scorer, data)| scorer.scores(theta, data))
+        };
         Ok(Record {
             epoch,
             step: self.step,
             running_loss: running.mean(),
-            train_loss: trainer.settings.evaluate_train.then(|| loss(trainer.train)).transpose()?,
-            validation_loss: trainer.validation.map(&mut loss).transpose()?,
+            train_loss,
+            validation_loss,
+            train_scores: scores(train),
+            validation_scores: scores(trainer.validation),
             learning_rate: trainer.settings.learning_rate,
             train_seconds: 0.0,
             epochs_since: 0,
@@ -275,6 +290,7 @@ mod tests {
             objective: &objective,
             train: &train,
             validation: None,
+            scoring: None,
             optimizer: &optimizer,
             settings,
             threads: &threads,

@@ -54,6 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         objective: &objective,
         train: &train,
         validation: None,
+        scoring: None,
         optimizer: &Sgd::new(),
         settings: Settings {
             epochs: 1000,

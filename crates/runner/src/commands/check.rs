@@ -29,5 +29,10 @@ fn check<F: Number>(experiment: &Experiment, registry: &Registry) -> Result<Stri
     let session = Session::<F>::new(experiment, registry, None)?;
     // Start weights are read here too: what `train` would refuse, `check` refuses.
     session.start(experiment)?;
-    Ok(format!("ok, {} parameters, {} training samples", session.parameter_count, session.train.len()))
+    let mut verdict =
+        format!("ok, {} parameters, {} training samples", session.parameter_count, session.train.len());
+    for (name, part) in session.parts().skip(1) {
+        verdict += &format!(", {} {name}", part.len());
+    }
+    Ok(verdict)
 }

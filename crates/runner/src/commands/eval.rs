@@ -8,6 +8,7 @@ use super::print;
 use crate::cli::RunArgs;
 use crate::console::Console;
 use crate::error::Failure;
+use crate::evaluation;
 use crate::experiment::Experiment;
 use crate::predictor::{Card, layers_json};
 use crate::registry::{Number, Registry};
@@ -22,10 +23,22 @@ use crate::weights;
 /// [`Failure::Run`] if the directory is not a finished run, or its parts do not fit.
 pub fn run(arguments: &RunArgs, registry: &Registry, console: Console) -> Result<(), Failure> {
     let run = RunDir::open(&arguments.run)?;
-    let experiment = Experiment::load(&run.file(CONFIG), &[], registry)?;
+    let config = run.file(CONFIG);
+    let experiment = Experiment::load(&config, &[], registry).map_err(|failure| of_run(failure, &config))?;
     match experiment.dtype {
-        Dtype::F32 => eval::<f32>(&experiment, &run.file(MODEL), registry, console),
-        Dtype::F64 => eval::<f64>(&experiment, &run.file(MODEL), registry, console),
+        Dtype::F32 => eval::<f32>(&experiment, &run.file(MODEL), registry, console).map_err(|failure| of_run(failure, &config)),
+        Dtype::F64 => eval::<f64>(&experiment, &run.file(MODEL), registry, console).map_err(|failure| of_run(failure, &config)),
+    }
+}
+
+/// The `config.toml` of a run is not the user's experiment: what is wrong with it is wrong with the run.
+fn of_run(failure: Failure, config: &Path) -> Failure {
+    match failure {
+        Failure::Experiment(..) | Failure::Unreadable(_) => Failure::Run {
+            path: config.to_owned(),
+            message: format!("this is not the experiment of a run\n\n{}", failure.render(false).trim_end()),
+        },
+        other => other,
     }
 }
 
@@ -46,8 +59,8 @@ fn eval<F: Number>(
     let session = Session::<F>::new(experiment, registry, Some(card.preprocessing))?;
     let mut theta = vec![F::zero(); session.parameter_count];
     weights::decode(&bytes, &session.parameters, &mut theta).map_err(|error| unfit(&error))?;
-    let work = chainrule_trainer::Trainer::largest_work(&session.objective, 1, session.train.len());
+    let work = chainrule_trainer::Trainer::largest_work(&session.objective, 1, session.most_samples());
     let threads = Threads::for_work(experiment.runtime.threads, work)?;
-    let loss = super::train::evaluate(&session, &session.train, &theta, &threads)?.mean();
-    print(console, &format!("train  loss {loss}"))
+    let evaluations = evaluation::evaluate(&session, &theta, &threads)?;
+    print(console, &evaluation::report(&evaluations, &session))
 }

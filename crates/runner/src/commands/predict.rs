@@ -1,5 +1,6 @@
 //! `runner predict`: the rows of a CSV file through a run's model.
 
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -7,7 +8,7 @@ use clap::ValueEnum;
 use super::print;
 use crate::cli::PredictArgs;
 use crate::console::Console;
-use crate::data::Preprocessing;
+use crate::data::{CsvFile, FirstLine, Preprocessing};
 use crate::error::Failure;
 use crate::predictor::{Card, Predictor};
 use crate::registry::{Number, Registry};
@@ -15,6 +16,10 @@ use crate::run_dir::{MODEL, RunDir};
 use crate::session::read_weights;
 use crate::spec::Dtype;
 use crate::suggest;
+
+/// So many columns are compared with a name, or listed.
+const COMPARED: usize = 10_000;
+const LISTED: usize = 20;
 
 /// How predictions are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -84,58 +89,57 @@ fn predict<F: Number>(mut predictor: Predictor<F>, rows: Vec<f64>, arguments: &P
 /// Reads the inputs of a CSV file, row after row: the columns of the model's features by name, or all columns if its
 /// features have no names.
 fn read_rows(path: &Path, preprocessing: &Preprocessing, console: Console) -> Result<Vec<f64>, Failure> {
-    let data = |message: String| Failure::Data { path: path.to_owned(), message };
-    let unreadable = |error: csv::Error| data(error.to_string());
-    let named = preprocessing.features.is_some();
-    let mut reader = csv::ReaderBuilder::new().has_headers(named).from_path(path).map_err(unreadable)?;
+    let first = if preprocessing.features.is_some() { FirstLine::Names } else { FirstLine::Row };
+    let mut file = CsvFile::open(path, first)?;
     let columns = match &preprocessing.features {
         Some(features) => {
-            let header = reader.headers().map_err(unreadable)?.clone();
-            let header: Vec<&str> = header.iter().map(str::trim).collect();
-            find_columns(features, &header, console).map_err(data)?
+            find_columns(features, file.header(), console).map_err(|message| file.wrong(message))?
         }
         None => (0..preprocessing.inputs).collect(),
     };
     let mut rows = Vec::new();
-    for (index, record) in reader.records().enumerate() {
-        let record = record.map_err(unreadable)?;
-        if !named && record.len() != columns.len() {
-            let (found, expected) = (record.len(), columns.len());
-            return Err(data(format!(
-                "row {} has {found} columns, but the model takes {expected} inputs",
-                index + 1
-            )));
+    while file.next_row()? {
+        if preprocessing.features.is_none() && file.columns() != columns.len() {
+            let (found, expected) = (file.columns(), columns.len());
+            return Err(file
+                .wrong(format!("row 1 has {found} columns, but the model takes {expected} inputs"))
+                .into());
         }
         for &column in &columns {
-            let cell = record.get(column).unwrap_or_default().trim();
-            let number = cell.parse::<f64>().ok().filter(|number| number.is_finite());
-            let message =
-                || format!("row {}, column {}: \"{cell}\" is not a finite number", index + 1, column + 1);
-            rows.push(number.ok_or_else(|| data(message()))?);
+            rows.push(file.number(column)?);
         }
     }
-    if rows.is_empty() { Err(data("there are no rows to predict".into())) } else { Ok(rows) }
+    if rows.is_empty() { Err(file.wrong("there are no rows to predict").into()) } else { Ok(rows) }
 }
 
 /// Where each feature stands in the header; columns that are no features are named, not silently passed over.
-fn find_columns(features: &[String], header: &[&str], console: Console) -> Result<Vec<usize>, String> {
+fn find_columns(features: &[String], header: &[String], console: Console) -> Result<Vec<usize>, String> {
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    let mut twice = HashSet::new();
+    for (column, name) in header.iter().enumerate() {
+        if places.insert(name, column).is_some() {
+            twice.insert(name.as_str());
+        }
+    }
     let mut columns = Vec::with_capacity(features.len());
     for feature in features {
-        let mut found = header.iter().enumerate().filter(|(_, name)| *name == feature);
-        let Some((column, _)) = found.next() else {
-            let near = suggest::nearest(feature, header.iter().copied());
+        let Some(&column) = places.get(feature.as_str()) else {
+            let near = suggest::nearest(feature, header.iter().map(String::as_str).take(COMPARED));
             let hint = near.map_or_else(String::new, |near| format!("; the nearest is \"{near}\""));
             return Err(format!("there is no column \"{feature}\", which the model takes{hint}"));
         };
-        if found.next().is_some() {
+        if twice.contains(feature.as_str()) {
             return Err(format!("there are several columns \"{feature}\""));
         }
         columns.push(column);
     }
+    let features: HashSet<&str> = features.iter().map(String::as_str).collect();
     let others: Vec<&str> =
-        header.iter().copied().filter(|name| !features.iter().any(|feature| feature == name)).collect();
+        header.iter().map(String::as_str).filter(|name| !features.contains(name)).collect();
     if !others.is_empty() {
-        console.note(&crate::diagnostic::visible(&format!("not used by the model: {}", others.join(", "))));
+        let more = if others.len() > LISTED { ", ..." } else { "" };
+        let names = others[..others.len().min(LISTED)].join(", ");
+        console.note(&crate::diagnostic::visible(&format!("not used by the model: {names}{more}")));
     }
     Ok(columns)
 }

@@ -2,17 +2,17 @@
 
 use std::path::Path;
 
-use chainrule_core::Total;
-use chainrule_trainer::{Dataset, Evaluator, Order, Outcome, Settings, Threads, Trainer};
+use chainrule_trainer::{Order, Outcome, Settings, Threads, Trainer};
 use serde_json::{Value as Json, json};
 
 use super::{load, print};
 use crate::cli::TrainArgs;
 use crate::console::Console;
 use crate::error::Failure;
+use crate::evaluation::{self, Evaluation};
 use crate::experiment::Experiment;
 use crate::predictor::{Card, Prediction, Predictor, layers_json};
-use crate::progress::{Watcher, short};
+use crate::progress::{Style, Watcher, short};
 use crate::registry::{Number, Registry};
 use crate::run_dir::{Existing, MODEL, RESULT, RunDir};
 use crate::session::Session;
@@ -46,20 +46,14 @@ fn train<F: Number>(
     let run = RunDir::create(&path, &experiment.resolved_toml(), existing)?;
 
     let threads = threads(experiment, arguments, &session)?;
-    console.detail(&format!(
-        "{} parameters in {}, {} samples, {} thread(s), seed {}",
-        session.parameter_count,
-        F::NAME,
-        session.train.len(),
-        threads.count(),
-        experiment.seed
-    ));
+    say_start(experiment, arguments, &session, threads.count(), console);
     let (epochs, samples) = (experiment.train.epochs, session.train.len() as u64);
     let mut watcher = Watcher::new(arguments.progress, console.verbosity(), run.metrics()?, epochs, samples);
     let trainer = Trainer {
         objective: &session.objective,
         train: &session.train,
-        validation: None,
+        validation: session.validation.as_ref(),
+        scoring: Some(session.scoring()),
         optimizer: session.optimizer.as_ref(),
         settings: settings(experiment),
         threads: &threads,
@@ -68,23 +62,68 @@ fn train<F: Number>(
     watcher.finish();
     let outcome = outcome?;
 
-    let train_loss = evaluate(&session, &session.train, &theta, &threads)?;
+    let evaluations = evaluation::evaluate(&session, &theta, &threads)?;
     let predictions = predictions(experiment, registry, &session, &theta)?;
     write_model(run.path(), experiment, &session, &theta)?;
-    let result = result_json(experiment, &session, &theta, &outcome, train_loss, &predictions);
+    let result = result_json(experiment, &session, &theta, &outcome, &evaluations, &predictions);
     let text = serde_json::to_string_pretty(&result).expect("a JSON value is always JSON") + "\n";
     storage::write_atomically(&run.file(RESULT), text.as_bytes())?;
 
-    console.note(&format!(
-        "{}: {} epochs, {} steps in {} s, train_loss {}",
-        experiment.name,
-        experiment.train.epochs,
-        outcome.steps,
-        short(outcome.train_seconds),
-        short(train_loss.mean())
-    ));
-    console.note(&format!("wrote {}", run.path().display()));
+    say_end(arguments, &result, &evaluations, run.path(), console);
     if predictions.is_empty() { Ok(()) } else { print(console, &prediction_table(experiment, &predictions)) }
+}
+
+fn say_start<F: Number>(
+    experiment: &Experiment,
+    arguments: &TrainArgs,
+    session: &Session<F>,
+    threads: usize,
+    console: Console,
+) {
+    if arguments.progress == Style::Json {
+        return console.event(&json!({
+            "event": "start",
+            "name": experiment.name,
+            "parameters": session.parameter_count,
+            "dtype": F::NAME,
+            "samples": session.train.len(),
+            "threads": threads,
+            "seed": experiment.seed,
+        }));
+    }
+    console.detail(&format!(
+        "{} parameters in {}, {} samples, {threads} thread(s), seed {}",
+        session.parameter_count,
+        F::NAME,
+        session.train.len(),
+        experiment.seed
+    ));
+}
+
+/// In words, or as an event that has what the words say.
+fn say_end(
+    arguments: &TrainArgs,
+    result: &Json,
+    evaluations: &[Evaluation],
+    run: &Path,
+    console: Console,
+) {
+    if arguments.progress == Style::Json {
+        let mut event = json!({ "event": "done", "run": run.display().to_string() });
+        for key in ["name", "epochs", "steps", "train_seconds", "metrics"] {
+            event[key] = result[key].clone();
+        }
+        return console.event(&event);
+    }
+    console.note(&format!(
+        "{}: {} epochs, {} steps in {} s, {}",
+        result["name"].as_str().unwrap_or_default(),
+        result["epochs"],
+        result["steps"],
+        short(result["train_seconds"].as_f64().unwrap_or_default()),
+        evaluation::summary(evaluations)
+    ));
+    console.note(&format!("wrote {}", run.display()));
 }
 
 fn settings(experiment: &Experiment) -> Settings {
@@ -107,21 +146,8 @@ fn threads<F: Number>(
 ) -> Result<Threads, Failure> {
     let count = arguments.threads.map_or(experiment.runtime.threads, usize::from);
     // The final evaluation runs over the whole set, whatever is logged.
-    let work = Trainer::largest_work(&session.objective, experiment.train.batch_size, session.train.len());
+    let work = Trainer::largest_work(&session.objective, experiment.train.batch_size, session.most_samples());
     Ok(Threads::for_work(count, work)?)
-}
-
-/// The loss over a whole set.
-pub(super) fn evaluate<F: Number>(
-    session: &Session<F>,
-    data: &Dataset<F>,
-    theta: &[F],
-    threads: &Threads,
-) -> Result<Total, Failure> {
-    let mut evaluator = Evaluator::new(&session.objective, data.len(), threads.count())?;
-    let total =
-        threads.run(|_: &dyn chainrule_core::Executor<F>| evaluator.total(&session.objective, theta, data));
-    Ok(total)
 }
 
 fn predictions<F: Number>(
@@ -165,7 +191,7 @@ fn result_json<F: Number>(
     session: &Session<F>,
     theta: &[F],
     outcome: &Outcome,
-    train_loss: Total,
+    evaluations: &[Evaluation],
     predictions: &[Prediction],
 ) -> Json {
     let mut bytes = Vec::with_capacity(theta.len() * F::BYTES);
@@ -179,7 +205,7 @@ fn result_json<F: Number>(
         .collect();
     json!({
         "name": experiment.name,
-        "metrics": { "train": { "loss": train_loss.mean() } },
+        "metrics": evaluation::to_json(evaluations, session),
         "predictions": predictions,
         "epochs": outcome.last.epoch,
         "steps": outcome.steps,

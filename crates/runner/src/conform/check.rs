@@ -3,12 +3,17 @@
 use serde_json::Value as Json;
 
 use super::schema::{Bounds, Extra, Kind, Rule, RuleId, Schema};
-use super::words::{Step, alternatives, found, in_table, listed, path_words, short};
+use super::words::{Step, alternatives, found, in_table, listed, path_words, short, table_example};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::{Entry, Node, Place, Table, Value};
 use crate::suggest::{alias, nearest, suggest};
 
 pub(super) fn check(schema: &Schema, root: &Node) -> Diagnostics {
+    check_at(schema, schema.root, root)
+}
+
+/// A part of the tree against the rule for it.
+pub(super) fn check_at(schema: &Schema, rule: RuleId, root: &Node) -> Diagnostics {
     let mut checker = Checker {
         schema,
         path: Vec::new(),
@@ -17,7 +22,7 @@ pub(super) fn check(schema: &Schema, root: &Node) -> Diagnostics {
         place: root.place,
         mistakes: Diagnostics::new(),
     };
-    checker.check(schema.root, root);
+    checker.check(rule, root);
     checker.mistakes
 }
 
@@ -276,6 +281,8 @@ impl<'a> Checker<'a> {
         };
         let description = property.and_then(|rule| self.schema.rules[rule].description.as_deref());
         let help = description.and_then(|text| text.lines().next()).map(|line| format!("`{key}`: {line}"));
+        // How a table is written says more than what it is.
+        let help = table_example(key).filter(|_| message.starts_with("missing table")).map(str::to_owned).or(help);
         self.report(Diagnostic::new(message).maybe_help(help), self.owner.place);
     }
 }

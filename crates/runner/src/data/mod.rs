@@ -1,13 +1,21 @@
 //! The data of `[data]`: from a file's keys to samples that a network takes.
 
+mod csv;
+mod csv_file;
 mod inline;
+mod labels;
 mod prepare;
 
-pub use prepare::{Labels, Prepared, Preprocessing};
+pub(crate) use csv_file::{CsvFile, FirstLine};
+pub(crate) use labels::LabelColumn;
+pub use labels::Labels;
+pub(crate) use prepare::Plan;
+pub use prepare::{PrepareError, Prepared, Preprocessing};
 
 use std::path::PathBuf;
 
-use chainrule_trainer::Scale;
+use chainrule_trainer::metrics::Task;
+use chainrule_trainer::{Fractions, Scale};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +23,31 @@ use crate::diagnostic::Diagnostics;
 use crate::registry::{Registry, Taken};
 
 pub(crate) fn register(registry: &mut Registry) -> Result<(), Taken> {
-    registry.data::<inline::InlineData>(inline::read)
+    registry.data::<inline::InlineData>(inline::read)?;
+    registry.data::<csv::CsvData>(csv::read)
+}
+
+/// The keys that every type of data takes.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DataCommon {
+    /// How inputs are scaled, fitted on the training samples.
+    pub(crate) scale: Option<ScaleSpec>,
+    /// The share of the samples that is evaluated while training; of each class its share.
+    #[serde(default)]
+    #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
+    pub(crate) validation: f64,
+    /// The share of the samples that is evaluated at the end.
+    #[serde(default)]
+    #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
+    pub(crate) test: f64,
+}
+
+impl DataCommon {
+    /// The shares that are held out.
+    pub(crate) fn fractions(self) -> Fractions {
+        Fractions { validation: self.validation, test: self.test }
+    }
 }
 
 /// How `[data] scale` scales inputs, fitted on the training split.
@@ -53,13 +85,11 @@ pub struct Raw {
     pub(crate) width: usize,
     /// What the outputs should be.
     pub(crate) y: RawTargets,
-    /// How inputs are to be scaled.
-    pub(crate) scale: Option<ScaleSpec>,
 }
 
 /// Targets as they were read.
 #[derive(Clone, Debug)]
-pub enum RawTargets {
+pub(crate) enum RawTargets {
     /// Numbers.
     Values {
         /// Row after row.
@@ -70,14 +100,16 @@ pub enum RawTargets {
     /// Class indices.
     Indices(Vec<u32>),
     /// Class labels.
-    Labels(Vec<String>),
+    Labels(LabelColumn),
+    /// Two labels that one output tells apart: the first is 0, the second 1.
+    YesNo(LabelColumn),
 }
 
 /// What a reader of data knows beside its own keys.
 #[derive(Clone, Copy, Debug)]
 pub struct Context {
-    /// Whether the loss compares classes.
-    pub(crate) classes: bool,
+    /// What the loss takes the outputs for.
+    pub(crate) task: Task,
 }
 
 /// Why data cannot be had.
@@ -94,5 +126,13 @@ pub enum DataError {
         path: PathBuf,
         /// What the system says.
         source: std::io::Error,
+    },
+    /// A data file holds what cannot be used.
+    #[error("{path}: {message}")]
+    Content {
+        /// Which file.
+        path: PathBuf,
+        /// Where and what.
+        message: String,
     },
 }

@@ -335,7 +335,7 @@ fn target(session: &Session<f64>, targets: Targets<'_, f64>) -> Target {
             let indices: Vec<u32> = classes.iter().copied().take(MAX_NUMBERS).collect();
             let label = |&index: &u32| {
                 let labels = session.preprocessing.labels.as_ref();
-                labels.and_then(|labels| labels.0.get(index as usize)).cloned()
+                labels.and_then(|labels| labels.names().into_iter().nth(index as usize))
             };
             let labels = indices.iter().filter_map(label).collect();
             Target::Classes { indices, labels }

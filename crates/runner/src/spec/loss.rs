@@ -4,6 +4,7 @@ use chainrule_core::loss::{
     BinaryCrossEntropy, BinaryCrossEntropyWithLogits, CrossEntropy, Hinge, Huber, KlDivergence, Mae, Mse,
 };
 use chainrule_core::{Float, Loss, Shape};
+use chainrule_trainer::metrics::Task;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -35,6 +36,13 @@ macro_rules! plain {
         }
 
         impl LossSpec for $spec {
+            fn task(&self) -> Task {
+                match TargetDomain::$targets {
+                    TargetDomain::Signs => Task::Binary { threshold: 0.0 },
+                    _ => Task::Numbers,
+                }
+            }
+
             fn examples() -> Vec<LossExample> {
                 vec![LossExample { keys: "", outputs: REAL, targets: TargetDomain::$targets }]
             }
@@ -75,6 +83,10 @@ impl LossSpec for BinaryCrossEntropySpec {
 
     fn outputs(&self) -> Outputs {
         if self.from_logits { Outputs::BinaryLogits } else { Outputs::Values }
+    }
+
+    fn task(&self) -> Task {
+        Task::Binary { threshold: 0.5 }
     }
 
     fn build<F: Float>(&self, _output: &Shape) -> Box<dyn Loss<F>> {

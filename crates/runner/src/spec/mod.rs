@@ -13,7 +13,7 @@ mod tables;
 
 pub use initializer::InitializerSpec;
 pub(crate) use tables::OptimizerCommon;
-pub use tables::{Dtype, PredictTable, RuntimeTable, TopLevel, TrainTable};
+pub use tables::{Dtype, MetricName, MetricsTable, PredictTable, RuntimeTable, TopLevel, TrainTable};
 
 use crate::registry::{Registry, Taken};
 

@@ -1,5 +1,6 @@
 //! The tables that have no variants.
 
+use chainrule_trainer::metrics::Metric;
 use chainrule_trainer::optimizer::DecayOn;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -57,7 +58,7 @@ pub struct TrainTable {
     #[serde(default = "every_epoch")]
     #[schemars(range(min = 1))]
     pub log_every: u64,
-    /// Whether a logged epoch has the loss over the whole training set.
+    /// Whether a logged epoch has the loss and the metrics over the whole training set.
     #[serde(default)]
     pub evaluate_train: bool,
 }
@@ -79,6 +80,52 @@ pub struct PredictTable {
     pub x: Vec<Vec<f64>>,
     /// A name a sample.
     pub names: Option<Vec<String>>,
+}
+
+/// `[metrics]`: what is reported beside the loss.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MetricsTable {
+    /// The metrics of each part of the data, after each logged epoch and at the end.
+    #[serde(default)]
+    pub report: Vec<MetricName>,
+}
+
+/// A metric, equal to scikit-learn's of its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MetricName {
+    /// The share of right answers.
+    Accuracy,
+    /// How often each class (row) was taken for each (column).
+    ConfusionMatrix,
+    /// Of the answers "class c", the share that is right; of two classes the second's, else the mean over classes.
+    Precision,
+    /// Of the samples of class c, the share that is found; of two classes the second's, else the mean over classes.
+    Recall,
+    /// The harmonic mean of precision and recall; of two classes the second's, else the mean over classes.
+    F1,
+    /// The root of the mean squared error.
+    Rmse,
+    /// The mean absolute error.
+    Mae,
+    /// 1 minus the squared error over that of the targets' mean.
+    R2,
+}
+
+impl From<MetricName> for Metric {
+    fn from(name: MetricName) -> Self {
+        match name {
+            MetricName::Accuracy => Self::Accuracy,
+            MetricName::ConfusionMatrix => Self::ConfusionMatrix,
+            MetricName::Precision => Self::Precision,
+            MetricName::Recall => Self::Recall,
+            MetricName::F1 => Self::F1,
+            MetricName::Rmse => Self::Rmse,
+            MetricName::Mae => Self::Mae,
+            MetricName::R2 => Self::R2,
+        }
+    }
 }
 
 /// `[runtime]`: what never changes a result.
