@@ -249,6 +249,7 @@ impl ModelPlan {
     fn build_mistake(&self, plan: &LayerPlan, error: &BuildError, shapes: &[Shape]) -> Diagnostic {
         let place = match error {
             BuildError::Key { key, .. } => plan.keys.at(&[key]).map(|node| node.place),
+            BuildError::Shape(Error::TooLarge { .. }) => plan.keys.at(&["units"]).map(|node| node.place),
             _ => plan.input_places.first().copied(),
         };
         let sources: Vec<String> = plan

@@ -76,7 +76,8 @@ impl<F: Number> Session<F> {
         };
         let mut network = None;
         // The network is checked even if the data are not right, where they say how wide they are.
-        if let Some(width) = raw.as_ref().map(|raw| raw.width).or_else(|| written_width(&experiment.resolved)) {
+        if let Some(width) = raw.as_ref().map(|raw| raw.width).or_else(|| written_width(&experiment.resolved))
+        {
             keep(check_predict(experiment, width), &mut mistakes)?;
             let shape = keep(input_shape(experiment, width), &mut mistakes)?;
             if let Some(shape) = shape.filter(|_| !experiment.model.is_empty()) {
@@ -106,6 +107,10 @@ impl<F: Number> Session<F> {
             return Err(experiment.mistake(mistakes));
         }
 
+        // Shares that leave nothing are a mistake already.
+        if experiment.data.validation + experiment.data.test >= 1.0 {
+            return Err(experiment.mistake(mistakes));
+        }
         let (seed, scale) = (experiment.seed, experiment.data.scale);
         let plan = Plan { fractions: experiment.data.fractions(), seed, scale, task };
         let Prepared { train, validation, test, split, preprocessing } =
@@ -356,14 +361,19 @@ fn check_predict(experiment: &Experiment, width: usize) -> Result<(), Failure> {
     let mut mistakes = Diagnostics::new();
     for (index, (row, node)) in predict.x.iter().zip(rows).enumerate() {
         if row.len() != width {
-            let message =
-                format!("predict.x[{index}] has {}, but the data have {width} a sample", counted(row.len(), "number"));
+            let message = format!(
+                "predict.x[{index}] has {}, but the data have {width} a sample",
+                counted(row.len(), "number")
+            );
             mistakes.push(Diagnostic::new(message).at(node.place));
         }
     }
     if let Some(names) = predict.names.as_ref().filter(|names| names.len() != predict.x.len()) {
-        let message =
-            format!("predict.names has {}, but predict.x has {}", counted(names.len(), "name"), counted(predict.x.len(), "sample"));
+        let message = format!(
+            "predict.names has {}, but predict.x has {}",
+            counted(names.len(), "name"),
+            counted(predict.x.len(), "sample")
+        );
         mistakes.push(Diagnostic::new(message).at(experiment.place(&["predict", "names"])));
     }
     if mistakes.is_empty() { Ok(()) } else { Err(experiment.mistake(mistakes)) }
@@ -383,7 +393,11 @@ fn check_labels<F: Number>(
     if found == classes {
         return Ok(());
     }
-    let message = format!("the data have {}, but the last layer has {}", counted(found, "different label"), counted(classes, "output"));
+    let message = format!(
+        "the data have {}, but the last layer has {}",
+        counted(found, "different label"),
+        counted(classes, "output")
+    );
     let help = format!("give the last layer `units = {found}`");
     Err(experiment.mistake(Diagnostic::new(message).at(targets_place(experiment)).help(help)))
 }

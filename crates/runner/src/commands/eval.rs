@@ -26,8 +26,10 @@ pub fn run(arguments: &RunArgs, registry: &Registry, console: Console) -> Result
     let config = run.file(CONFIG);
     let experiment = Experiment::load(&config, &[], registry).map_err(|failure| of_run(failure, &config))?;
     match experiment.dtype {
-        Dtype::F32 => eval::<f32>(&experiment, &run.file(MODEL), registry, console).map_err(|failure| of_run(failure, &config)),
-        Dtype::F64 => eval::<f64>(&experiment, &run.file(MODEL), registry, console).map_err(|failure| of_run(failure, &config)),
+        Dtype::F32 => eval::<f32>(&experiment, &run.file(MODEL), registry, console)
+            .map_err(|failure| of_run(failure, &config)),
+        Dtype::F64 => eval::<f64>(&experiment, &run.file(MODEL), registry, console)
+            .map_err(|failure| of_run(failure, &config)),
     }
 }
 

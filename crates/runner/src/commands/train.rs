@@ -101,13 +101,7 @@ fn say_start<F: Number>(
 }
 
 /// In words, or as an event that has what the words say.
-fn say_end(
-    arguments: &TrainArgs,
-    result: &Json,
-    evaluations: &[Evaluation],
-    run: &Path,
-    console: Console,
-) {
+fn say_end(arguments: &TrainArgs, result: &Json, evaluations: &[Evaluation], run: &Path, console: Console) {
     if arguments.progress == Style::Json {
         let mut event = json!({ "event": "done", "run": run.display().to_string() });
         for key in ["name", "epochs", "steps", "train_seconds", "metrics"] {

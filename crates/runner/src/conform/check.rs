@@ -223,6 +223,11 @@ impl<'a> Checker<'a> {
         let names: Vec<&str> = tags.flat_map(Rule::names).collect();
         let within = in_table(&self.path, node);
         let Some(tag) = table.get("type") else {
+            if let Some(entry) = table.iter().find(|entry| nearest(&entry.key, ["type"]).is_some()) {
+                let message = format!("unknown key `{}`{within}", short(&entry.key));
+                let help = format!("did you mean `type`? the choices are {}", listed(names.into_iter()));
+                return self.report(Diagnostic::new(message).help(help), entry.key_place);
+            }
             let missing = format!("missing key `type`{within}");
             let choices = format!("the choices are {}", listed(names.into_iter()));
             return self.report(Diagnostic::new(missing).help(choices), node.place);
@@ -281,8 +286,12 @@ impl<'a> Checker<'a> {
         };
         let description = property.and_then(|rule| self.schema.rules[rule].description.as_deref());
         let help = description.and_then(|text| text.lines().next()).map(|line| format!("`{key}`: {line}"));
+        let names =
+            property.map(|rule| listed(self.schema.rules[rule].names())).filter(|names| !names.is_empty());
+        let help = help.or(names.map(|names| format!("the choices are {names}")));
         // How a table is written says more than what it is.
-        let help = table_example(key).filter(|_| message.starts_with("missing table")).map(str::to_owned).or(help);
+        let help =
+            table_example(key).filter(|_| message.starts_with("missing table")).map(str::to_owned).or(help);
         self.report(Diagnostic::new(message).maybe_help(help), self.owner.place);
     }
 }

@@ -164,7 +164,8 @@ fn check_distinct(node: &Node, key: &str, mistakes: &mut Diagnostics) {
         match seen.entry(name) {
             Entry::Vacant(entry) => drop(entry.insert(index)),
             Entry::Occupied(entry) => {
-                let message = format!("data.{key}[{}] and data.{key}[{index}] are both \"{name}\"", entry.get());
+                let message =
+                    format!("data.{key}[{}] and data.{key}[{index}] are both \"{name}\"", entry.get());
                 mistakes.push(Diagnostic::new(message).at(item.place).help("give one of them another name"));
             }
         }
