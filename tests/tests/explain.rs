@@ -32,6 +32,8 @@ fn derivatives(text: &str) -> Vec<Read> {
         if let Some(value) = value {
             last.value = value;
             open = false;
+        } else if let Some(product_so_far) = last.products.last_mut().filter(|_| content.starts_with("* (")) {
+            *product_so_far *= product(content);
         } else if content.contains('(') {
             last.products.push(product(content));
         }
@@ -155,7 +157,7 @@ fn without_a_sample_there_are_formulas_and_shapes_only() {
     for part in ["z = x Wᵀ + b", "f'(z) = y (1 - y)", "dW = dzᵀ x", "[2, 2]", "(y - t)²"] {
         assert!(text.contains(part), "{part}\n{text}");
     }
-    assert!(!text.contains("numbers") && !text.contains("central difference"), "{text}");
+    assert!(!text.contains("  numbers") && !text.contains("central difference"), "{text}");
 }
 
 const GRAPH: &str = r#"
@@ -226,7 +228,7 @@ fn a_sum_over_many_outputs_keeps_its_largest_terms() {
                 {type=\"dense\",name=\"c\",units=1}]";
     let arguments = ["explain", "gender.toml", "--sample", "0", "--set", more];
     let text = runner.done(arguments).stdout;
-    check(&text, 3 + 2 + 3 + 3 + 3 + 1);
+    check(&text, 4 + 2 + 3 + 3 + 3 + 1);
     assert!(text.contains("+ 36 smaller terms = ("), "{text}");
 }
 

@@ -10,18 +10,55 @@ use crate::cli::{self, Cli, Command, VerbosityArgs};
 use crate::commands;
 use crate::console::{Console, Verbosity, colours_stderr};
 use crate::progress::Style;
-use crate::registry::Registry;
+use crate::registry::{ActivationSpec, LayerSpec, LossSpec, OptimizerSpec, Registry, Taken};
 
 /// The runner over a registry of one's own.
+///
+/// ```no_run
+/// use chainrule_runner::app::App;
+///
+/// fn main() -> std::process::ExitCode {
+///     // App::with_builtins().layer::<MyLayer>().activation::<MyActivation>().loss::<MyLoss>().main()
+///     App::with_builtins().main()
+/// }
+/// ```
 #[derive(Debug)]
 pub struct App {
     registry: Registry,
+    /// The first name that was given twice; it is reported when the program starts.
+    taken: Option<Taken>,
 }
 
 impl App {
     /// The runner with the built-in types.
     pub fn with_builtins() -> Self {
-        Self { registry: Registry::standard() }
+        Self { registry: Registry::standard(), taken: None }
+    }
+
+    /// Adds a layer.
+    pub fn layer<S: LayerSpec>(self) -> Self {
+        self.with(Registry::layer::<S>)
+    }
+
+    /// Adds an activation.
+    pub fn activation<S: ActivationSpec>(self) -> Self {
+        self.with(Registry::activation::<S>)
+    }
+
+    /// Adds a loss.
+    pub fn loss<S: LossSpec>(self) -> Self {
+        self.with(Registry::loss::<S>)
+    }
+
+    /// Adds an optimiser.
+    pub fn optimizer<S: OptimizerSpec>(self) -> Self {
+        self.with(Registry::optimizer::<S>)
+    }
+
+    fn with(mut self, add: impl FnOnce(&mut Registry) -> Result<(), Taken>) -> Self {
+        let added = add(&mut self.registry);
+        self.taken = self.taken.or(added.err());
+        self
     }
 
     /// Runs the program on its own command line.
@@ -31,6 +68,10 @@ impl App {
 
     /// Runs the program on a command line, the program's name first.
     pub fn run(&self, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+        if let Some(taken) = &self.taken {
+            Console::new(Verbosity::Normal).error(&format!("error: {taken}"));
+            return ExitCode::FAILURE;
+        }
         let cli = match Cli::try_parse_from(cli::with_verb(arguments)) {
             Ok(cli) => cli,
             Err(error) => {
@@ -87,5 +128,38 @@ fn verbosity(command: &Command) -> Verbosity {
         (true, _) => Verbosity::Quiet,
         (_, true) => Verbosity::Verbose,
         _ => Verbosity::Normal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chainrule_core::activation::Tanh;
+    use chainrule_core::{Activation, Float, Shape};
+    use schemars::JsonSchema;
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::registry::Spec;
+
+    #[derive(Debug, Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    struct SecondTanh {}
+
+    impl Spec for SecondTanh {
+        const TYPE: &'static str = "tanh";
+    }
+
+    impl ActivationSpec for SecondTanh {
+        fn build<F: Float>(&self, _output: &Shape) -> Box<dyn Activation<F>> {
+            Box::new(Tanh)
+        }
+    }
+
+    #[test]
+    fn a_name_given_twice_is_an_error_at_start() {
+        let app = App::with_builtins().activation::<SecondTanh>();
+        assert_eq!(app.taken, Some(Taken { kind: "activation", name: "tanh" }));
+        let code = app.run(["runner", "--version"].map(OsString::from));
+        assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::FAILURE));
     }
 }

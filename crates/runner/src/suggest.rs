@@ -220,7 +220,13 @@ fn training_alias(word: &str) -> &'static [&'static str] {
         "scheduler" | "lrscheduler" | "schedule" | "lrpolicy" | "learningrateschedule" => &["lr_schedule"],
         "earlystop" => &["early_stopping"],
         "metric" => &["metrics", "report"],
-        "acc" => &["accuracy"],
+        "acc" | "accuracyscore" | "categoricalaccuracy" | "binaryaccuracy" => &["accuracy"],
+        "confusion" => &["confusion_matrix"],
+        "f1score" | "fscore" | "f1macro" => &["f1"],
+        "sensitivity" => &["recall"],
+        "rootmeansquarederror" => &["rmse"],
+        "r2score" | "rsquared" => &["r2"],
+        "testsplit" | "testfraction" | "testsize" => &["test"],
         "checkpoints" | "snapshot" => &["checkpoint"],
         "display" | "logfrequency" | "logevery" | "loginterval" | "verbose" => &["log_every"],
         "nthreads" | "numthreads" | "njobs" | "workers" | "numworkers" => &["threads"],
@@ -241,9 +247,7 @@ fn data_alias(word: &str) -> &'static [&'static str] {
         "target" => &["targets", "y"],
         "feature" | "featurenames" | "columns" => &["features"],
         "file" | "filename" | "source" | "csvpath" => &["path"],
-        "validationsplit" | "validfraction" | "valsplit" | "valfraction" => {
-            &["validation_fraction", "validation_split"]
-        }
+        "validationsplit" | "validfraction" | "valsplit" | "valfraction" => &["validation"],
         "delimiter" | "sep" => &["separator", "delimiter"],
         "normalize" | "normalise" | "scaling" | "preprocessing" => &["scale"],
         "zscore" | "standardize" | "standardscaler" => &["standard", "standardize"],

@@ -177,6 +177,10 @@ impl CsvFile {
     pub(crate) fn label(&self, column: usize) -> Result<&str, DataError> {
         match self.text(column)? {
             "" => Err(self.wrong_cell(column, "there is no label")),
+            label if label.contains(['\n', '\r']) => Err(self.wrong_cell(
+                column,
+                "the label goes over several lines; is there a quote (\") that is not closed?",
+            )),
             label => Ok(label),
         }
     }
@@ -191,12 +195,10 @@ impl CsvFile {
         }
     }
 
-    /// `row 3 (line 4)`: rows are counted without the header and without empty lines.
+    /// Rows are counted from 1, without the header and without empty lines. The line would be of more use, but the
+    /// reader's own is wrong after empty lines and after `\r\n`.
     fn place(&self) -> String {
-        match self.record.position() {
-            Some(position) => format!("row {} (line {})", self.row, position.line()),
-            None => format!("row {}", self.row),
-        }
+        format!("row {}", self.row)
     }
 
     fn wrong_cell(&self, column: usize, problem: &str) -> DataError {
@@ -283,7 +285,7 @@ mod tests {
 
     #[test]
     fn reads_what_spreadsheets_write() {
-        let plain = b"\xef\xbb\xbfa, \"b, c\" \r\n1,\"2\"\r\n\r\n 3 ,-4e2\r\n";
+        let plain = b"\xef\xbb\xbfa ,\"b, c\"\r\n1,\"2\"\r\n\r\n 3 ,-4e2\r\n";
         assert_eq!(read(plain), Ok(vec![1.0, 2.0, 3.0, -400.0]));
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
         gzip.write_all(plain).unwrap();
@@ -294,20 +296,14 @@ mod tests {
     #[test]
     fn names_row_line_and_column() {
         let wrong = |content: &str| read(content.as_bytes()).unwrap_err();
-        assert_eq!(
-            wrong("a,b\n1,2\n\n3,x\n"),
-            "row 2 (line 4), column 2 \"b\": \"x\" is not a finite number"
-        );
-        assert_eq!(wrong("a,b\n1,\n"), "row 1 (line 2), column 2 \"b\": there is no number (\"\")");
-        assert_eq!(wrong("a\nNA\n"), "row 1 (line 2), column 1 \"a\": there is no number (\"NA\")");
-        assert_eq!(wrong("a\n-inf\n"), "row 1 (line 2), column 1 \"a\": \"-inf\" is not a finite number");
-        assert_eq!(wrong("a\n1e400\n"), "row 1 (line 2), column 1 \"a\": 1e400 is too large for a number");
-        assert_eq!(wrong("a\n1\0\n"), "row 1 (line 2), column 1 \"a\": the cell holds a zero byte");
-        assert_eq!(wrong("a,b\n1,2,3\n"), "row 1 (line 2): 3 cells, but the header has 2");
-        assert_eq!(
-            read(b"a\n\xff\n").unwrap_err(),
-            "row 1 (line 2), column 1 \"a\": the cell is not UTF-8 text"
-        );
+        assert_eq!(wrong("a,b\n1,2\n\n3,x\n"), "row 2, column 2 \"b\": \"x\" is not a finite number");
+        assert_eq!(wrong("a,b\n1,\n"), "row 1, column 2 \"b\": there is no number (\"\")");
+        assert_eq!(wrong("a\nNA\n"), "row 1, column 1 \"a\": there is no number (\"NA\")");
+        assert_eq!(wrong("a\n-inf\n"), "row 1, column 1 \"a\": \"-inf\" is not a finite number");
+        assert_eq!(wrong("a\n1e400\n"), "row 1, column 1 \"a\": 1e400 is too large for a number");
+        assert_eq!(wrong("a\n1\0\n"), "row 1, column 1 \"a\": the cell holds a zero byte");
+        assert_eq!(wrong("a,b\n1,2,3\n"), "row 1: 3 cells, but the header has 2");
+        assert_eq!(read(b"a\n\xff\n").unwrap_err(), "row 1, column 1 \"a\": the cell is not UTF-8 text");
         assert!(read(b"\xff\xfea\0").unwrap_err().contains("column 1 is not UTF-8"));
         assert!(read(b"").unwrap_err().contains("empty"));
     }
@@ -324,6 +320,7 @@ mod tests {
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
         gzip.write_all(b"a\n1\n2\n").unwrap();
         let bytes = gzip.finish().unwrap();
-        assert!(open(&bytes[..bytes.len() / 2], FirstLine::Names).is_err());
+        let error = read(&bytes[..bytes.len() - 6]).unwrap_err();
+        assert!(error.contains("cannot be read after row"), "{error}");
     }
 }

@@ -1,5 +1,6 @@
 //! The numbers of one sample at the start weights.
 
+use chainrule_core::layers::Source;
 use chainrule_core::{Ctx, Inline, Objective, Parameter, Role, Rows, Targets, Workspace};
 use chainrule_trainer::optimizer::{DecayOn, Step};
 use serde::Serialize;
@@ -8,15 +9,16 @@ use super::Stage;
 use super::names::Names;
 use super::product::{Chains, Derivative, MAX_UNITS};
 use super::trace::Trace;
+use crate::data::Labels;
 use crate::error::Failure;
 use crate::experiment::Experiment;
 use crate::session::Session;
 use crate::spec::Dtype;
 
-/// Up to this many parameters, all are written out.
+/// Up to this many parameters of a layer, all are written out.
 const MAX_PARAMETERS: usize = 32;
 
-/// So many of a tensor are written out in larger networks: those with the largest derivatives.
+/// So many of a tensor are written out in larger layers: those with the largest derivatives.
 const PER_TENSOR: usize = 3;
 
 /// Numbers of a vector that are written out.
@@ -148,9 +150,37 @@ struct Whole<'a> {
     theta: Vec<f64>,
     workspace: Workspace<f64>,
     gradient: Vec<f64>,
+    learning_rate: f64,
+    /// The parameters after the optimiser's first step.
+    stepped: Vec<f64>,
 }
 
 impl Whole<'_> {
+    /// The numbers of parameter `flat`, whose derivative by the chain rule is `derivative`.
+    fn parameter(
+        &mut self,
+        flat: usize,
+        symbol: String,
+        name: String,
+        derivative: Option<Derivative>,
+    ) -> ParameterNumbers {
+        let (value, backward) = (self.theta[flat], self.gradient[flat]);
+        let slope = derivative.as_ref().map_or(backward, |derivative| derivative.value);
+        let updated = value - self.learning_rate * slope;
+        let stepped = self.stepped[flat];
+        let differs = (stepped - updated).abs() > 1e-12 * value.abs().max(1e-3);
+        ParameterNumbers {
+            symbol,
+            name,
+            value,
+            derivative,
+            backward,
+            difference: self.difference(flat),
+            updated,
+            optimizer: differs.then_some(stepped),
+        }
+    }
+
     /// The central difference of the loss by one parameter: the error of a step `h` is of the order `h²`, that of the
     /// rounding `ε/h`, so `h` is about the cube root of `ε`.
     fn difference(&mut self, parameter: usize) -> f64 {
@@ -186,10 +216,8 @@ pub(super) fn of_sample(
     let theta = whole.theta.clone();
     let trace = Trace::new(stages, &theta, x.data(), session.objective.loss(), targets);
     let mut chains = Chains::new(stages, names, &trace);
-    let steps = first_step(experiment, session, &whole);
 
     let mut tensors: Vec<Vec<TensorNumbers>> = vec![Vec::new(); stages.len()];
-    let mut layers = Vec::new();
     let mut at = session.parameters.len();
     for (number, stage) in stages.iter().enumerate().rev() {
         let count = stage.layer.parameters().len();
@@ -208,37 +236,22 @@ pub(super) fn of_sample(
             };
             chains.write_out(number, &units);
         }
-        let mut column = 0;
-        let mut start = 0;
-        for (tensor, shown) in session.parameters[own].iter().zip(&shown) {
+        let mut columns = 0..0;
+        let mut start = stage.theta.start;
+        for (tensor, shown) in session.parameters[own].iter().zip(shown) {
+            columns = columns.end..columns.end + shown.len();
             let mut parameters = Vec::new();
-            for &offset in shown {
+            for (offset, column) in shown.into_iter().zip(columns.clone()) {
                 let flat = stage.theta.start + offset;
-                let (symbol, name) = names.parameter(tensor, offset - start, flat);
-                let column_of = |rows: &Vec<Vec<_>>| {
-                    let partials: Vec<_> = rows.iter().map(|row| row[column]).collect();
-                    chains.parameter(number, &symbol, partials.into_iter())
+                let (symbol, name) = names.parameter(tensor, flat - start, flat);
+                let slopes = |rows: &Vec<Vec<_>>| {
+                    chains.parameter(number, &symbol, rows.iter().map(|row| row[column]))
                 };
-                let derivative = partials.as_ref().map(column_of);
-                column += 1;
-                let value = theta[flat];
-                let mut numbers = ParameterNumbers {
-                    symbol,
-                    name,
-                    value,
-                    derivative,
-                    backward: whole.gradient[flat],
-                    difference: whole.difference(flat),
-                    updated: 0.0,
-                    optimizer: None,
-                };
-                numbers.updated = value - experiment.optimizer.learning_rate * numbers.slope();
-                let differs = (steps[flat] - numbers.updated).abs() > 1e-12 * value.abs().max(1e-3);
-                numbers.optimizer = differs.then_some(steps[flat]);
-                parameters.push(numbers);
+                let derivative = partials.as_ref().map(slopes);
+                parameters.push(whole.parameter(flat, symbol, name, derivative));
             }
-            let end = start + tensor.shape.len();
-            let gradient = &whole.gradient[stage.theta.start + start..stage.theta.start + end];
+            let gradient = &whole.gradient[start..start + tensor.shape.len()];
+            start += tensor.shape.len();
             tensors[number].push(TensorNumbers {
                 name: tensor.name.clone(),
                 shape: tensor.shape.axes().to_vec(),
@@ -246,22 +259,7 @@ pub(super) fn of_sample(
                 left_out: tensor.shape.len() - parameters.len(),
                 parameters,
             });
-            start = end;
         }
-    }
-    let reads_input = |stage: &&Stage| stage.inputs.contains(&chainrule_core::layers::Source::Input(0));
-    let input_readers = stages.iter().filter(reads_input).count();
-    for (number, stage) in stages.iter().enumerate() {
-        let units = chains.written(number);
-        layers.push(LayerNumbers {
-            name: stage.name.clone(),
-            inputs: trace.inputs(stage).iter().map(|input| Vector::new(input.data())).collect(),
-            y: Vector::new(&trace.y[number]),
-            dy: Vector::new(&trace.dy[number]),
-            dx: (input_readers == 1 && reads_input(&stage)).then(|| Vector::new(&trace.dx)),
-            left_out: stage.width() - units.len(),
-            units,
-        });
     }
     Ok(SampleNumbers {
         index,
@@ -270,10 +268,28 @@ pub(super) fn of_sample(
         target: target(session, targets),
         y: Vector::new(&trace.y[stages.len() - 1]),
         loss: trace.loss,
-        layers,
+        layers: layer_numbers(stages, &trace, &chains),
         tensors: tensors.into_iter().flatten().collect(),
-        learning_rate: experiment.optimizer.learning_rate,
+        learning_rate: whole.learning_rate,
     })
+}
+
+fn layer_numbers(stages: &[Stage], trace: &Trace<'_>, chains: &Chains<'_>) -> Vec<LayerNumbers> {
+    let reads_input = |stage: &Stage| stage.inputs.contains(&Source::Input(0));
+    let readers = stages.iter().filter(|stage| reads_input(stage)).count();
+    let numbers = |(number, stage): (usize, &Stage)| {
+        let units = chains.written(number);
+        LayerNumbers {
+            name: stage.name.clone(),
+            inputs: trace.inputs(stage).iter().map(|input| Vector::new(input.data())).collect(),
+            y: Vector::new(&trace.y[number]),
+            dy: Vector::new(&trace.dy[number]),
+            dx: (readers == 1 && reads_input(stage)).then(|| Vector::new(&trace.dx)),
+            left_out: stage.width() - units.len(),
+            units,
+        }
+    };
+    stages.iter().enumerate().map(numbers).collect()
 }
 
 /// The sample through the network as training runs it: one objective, one gradient.
@@ -292,12 +308,14 @@ fn whole<'a>(
     let mut gradient = vec![0.0; theta.len()];
     let mut ctx = Ctx { executor: &Inline };
     objective.gradient(&theta, &[x], targets, &mut gradient, &mut [None], &mut workspace, &mut ctx);
-    Ok(Whole { objective, x, targets, theta, workspace, gradient })
+    let stepped = first_step(experiment, session, &theta, &gradient);
+    let learning_rate = experiment.optimizer.learning_rate;
+    Ok(Whole { objective, x, targets, theta, workspace, gradient, learning_rate, stepped })
 }
 
 /// The parameters after the optimiser's first step on this sample alone.
-fn first_step(experiment: &Experiment, session: &Session<f64>, whole: &Whole<'_>) -> Vec<f64> {
-    let mut theta = whole.theta.clone();
+fn first_step(experiment: &Experiment, session: &Session<f64>, theta: &[f64], gradient: &[f64]) -> Vec<f64> {
+    let mut theta = theta.to_vec();
     let mut slots = vec![vec![0.0; theta.len()]; session.optimizer.slots().len()];
     let learning_rate = experiment.optimizer.learning_rate;
     let decay_on: DecayOn = experiment.optimizer.weight_decay_on.into();
@@ -307,7 +325,7 @@ fn first_step(experiment: &Experiment, session: &Session<f64>, whole: &Whole<'_>
         start = range.end;
         let decays = decay_on == DecayOn::All || tensor.role == Role::Weight;
         let step = Step { number: 1, learning_rate, decays };
-        session.optimizer.update(step, range, &mut theta, &whole.gradient, &mut slots);
+        session.optimizer.update(step, range, &mut theta, gradient, &mut slots);
     }
     theta
 }
@@ -333,11 +351,8 @@ fn target(session: &Session<f64>, targets: Targets<'_, f64>) -> Target {
         Targets::Values(values) => Target::Values(Vector::new(values.data())),
         Targets::Classes(classes) => {
             let indices: Vec<u32> = classes.iter().copied().take(MAX_NUMBERS).collect();
-            let label = |&index: &u32| {
-                let labels = session.preprocessing.labels.as_ref();
-                labels.and_then(|labels| labels.names().into_iter().nth(index as usize))
-            };
-            let labels = indices.iter().filter_map(label).collect();
+            let names = session.preprocessing.labels.as_ref().map(Labels::names).unwrap_or_default();
+            let labels = indices.iter().filter_map(|&index| names.get(index as usize).cloned()).collect();
             Target::Classes { indices, labels }
         }
     }

@@ -89,6 +89,15 @@ struct Unit {
     path: Option<Vec<Factor>>,
 }
 
+/// The last factors of a path to a parameter or an output.
+#[derive(Clone, Debug)]
+struct Link {
+    /// `dL/dv · dv/du`.
+    factors: Vec<Factor>,
+    /// All factors from the loss down, if only one path leads there and it was followed.
+    path: Option<Vec<Factor>>,
+}
+
 /// The derivatives of the loss by the outputs of all layers, as far as they are written out.
 #[derive(Debug)]
 pub(super) struct Chains<'a> {
@@ -124,7 +133,7 @@ impl<'a> Chains<'a> {
     /// Writes out `dL/du` for some outputs of a layer, by the layers that read them: `Σ_i dL/dv_i · dv_i/du`. Layers
     /// come from the last to the first.
     pub(super) fn write_out(&mut self, stage: usize, units: &[usize]) {
-        let mut terms: Vec<Vec<(Vec<Factor>, Option<Vec<Factor>>)>> = vec![Vec::new(); units.len()];
+        let mut terms: Vec<Vec<Link>> = vec![Vec::new(); units.len()];
         for (reader, reading) in self.stages.iter().enumerate().skip(stage + 1) {
             if !reading.inputs.contains(&Source::Node(stage)) {
                 continue;
@@ -134,7 +143,7 @@ impl<'a> Chains<'a> {
                 for ((partial, &unit), terms) in row.iter().zip(units).zip(&mut terms) {
                     if partial.depends {
                         let by = self.unit_name(stage, unit);
-                        terms.push(self.factors(reader, output, &by, *partial));
+                        terms.push(self.link(reader, output, &by, *partial));
                     }
                 }
             }
@@ -142,29 +151,23 @@ impl<'a> Chains<'a> {
         for (&unit, terms) in units.iter().zip(terms) {
             let name = format!("dL/d{}", self.unit_name(stage, unit));
             let path = match terms.as_slice() {
-                [(_, path)] => path.clone(),
+                [only] => only.path.clone(),
                 _ => None,
             };
-            let terms = terms.into_iter().map(|(factors, _)| Term::new(factors)).collect();
+            let terms = terms.into_iter().map(|link| Term::new(link.factors)).collect();
             self.units[stage][unit] = Some(Unit { derivative: Derivative::new(name, terms), path });
         }
     }
 
     /// `dL/dv · dv/d(by)` for output `v` of a layer, and the same as a whole path where there is one.
-    fn factors(
-        &self,
-        stage: usize,
-        output: usize,
-        by: &str,
-        partial: Partial,
-    ) -> (Vec<Factor>, Option<Vec<Factor>>) {
+    fn link(&self, stage: usize, output: usize, by: &str, partial: Partial) -> Link {
         let name = self.unit_name(stage, output);
         let own = Factor { name: format!("d{name}/d{by}"), value: partial.value };
         let unit = self.units[stage][output].as_ref();
         let value = unit.map_or(self.trace.dy[stage][output], |unit| unit.derivative.value);
         let path = unit.and_then(|unit| unit.path.clone());
         let path = path.map(|path| path.into_iter().chain([own.clone()]).collect());
-        (vec![Factor { name: format!("dL/d{name}"), value }, own], path)
+        Link { factors: vec![Factor { name: format!("dL/d{name}"), value }, own], path }
     }
 
     /// The derivative by one parameter of a layer, given its part in the slope of every output of the layer: along
@@ -177,13 +180,13 @@ impl<'a> Chains<'a> {
     ) -> Derivative {
         let depends = partials.enumerate().filter(|(_, partial)| partial.depends);
         let mut terms: Vec<_> =
-            depends.map(|(output, partial)| self.factors(stage, output, name, partial)).collect();
+            depends.map(|(output, partial)| self.link(stage, output, name, partial)).collect();
         let of = format!("dL/d{name}");
-        if let [(_, path @ Some(_))] = terms.as_mut_slice() {
-            let path = path.take().unwrap_or_default();
+        if let [Link { path: Some(path), .. }] = terms.as_mut_slice() {
+            let path = std::mem::take(path);
             return Derivative::new(of, vec![Term::new(path)]);
         }
-        Derivative::new(of, terms.into_iter().map(|(factors, _)| Term::new(factors)).collect())
+        Derivative::new(of, terms.into_iter().map(|link| Term::new(link.factors)).collect())
     }
 
     /// The derivatives by outputs of a layer that were written out, in order.

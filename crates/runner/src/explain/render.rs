@@ -169,7 +169,8 @@ fn parameter_text(text: &mut String, parameter: &ParameterNumbers, learning_rate
     match &parameter.derivative {
         Some(derivative) => derivative_text(text, derivative),
         None => {
-            line(text, 2, &format!("dL/d{symbol}: the layer has too many outputs to write out its factors"))
+            let message = "the layer has too many outputs to write out its factors";
+            line(text, 2, &format!("dL/d{symbol}: {message}"));
         }
     }
     line(text, 4, &format!("matrix backward pass  {}", number(*backward)));
