@@ -1174,6 +1174,23 @@ fn refuses_to_evaluate_a_network_that_is_not_that_of_the_model() {
 }
 
 #[test]
+fn a_broken_config_in_a_run_is_a_run_that_does_not_match() {
+    let runner = trained();
+    let config = runner.text("run/config.toml");
+    for (from, to, message) in [
+        ("learning_rate", "lr", "unknown key `lr` in [optimizer]"),
+        ("units = 2", "units = 0", "model.layers[0].units must be at least 1"),
+        ("[train]", "[train", "--> run/config.toml:"),
+    ] {
+        assert!(config.contains(from), "{config}");
+        runner.write("run/config.toml", config.replacen(from, to, 1));
+        fails(&runner, EVAL, 5, &["error: run/config.toml: this is not the experiment of a run", message]);
+    }
+    runner.write("run/config.toml", [0xff]);
+    fails(&runner, EVAL, 5, &["error: run/config.toml: ", "is not UTF-8 text"]);
+}
+
+#[test]
 fn names_what_is_wrong_with_the_rows_to_predict() {
     let runner = trained();
     let cases: [(&[u8], &str); 17] = [

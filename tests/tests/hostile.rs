@@ -196,7 +196,7 @@ fn a_csv_file_takes_what_it_is_long() {
     let csvs = [
         (format!("{header}{row}"), "target = \"y\"\nfeatures = [\"c0\", \"c999999\"]", 0),
         (format!("{header}{row}"), "target = \"z\"", 2),
-        (format!("{}\n", ",".repeat(WIDE)), "target = \"y\"", 2),
+        (format!("{}\n", ",".repeat(WIDE)), "target = \"y\"", 3),
         (format!("a,y\n{}", "1,1\n".repeat(100_000)), "target = \"y\"", 0),
         (format!("a,y\n1,\"{}", "7".repeat(1 << 20)), "target = \"y\"", 3),
         ("a,y\n".to_owned(), "target = \"y\"", 3),
