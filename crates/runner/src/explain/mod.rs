@@ -1,8 +1,8 @@
 //! `explain`: the chain rule of a network, in formulas and in the numbers of one sample.
 //!
 //! The formulas are what every layer, activation and loss says of itself ([`Layer::derivation`]). The numbers come
-//! from the same layers' forward, backward and accumulate, one layer and one output at a time ([`trace`]), and are put
-//! together again by the chain rule ([`product`]): so a product of printed factors meets the number of the backward
+//! from the same layers' forward, backward and accumulate, one layer and one output at a time (`trace`), and are put
+//! together again by the chain rule (`product`): so a product of printed factors meets the number of the backward
 //! pass over the whole network on another way, and central differences on a third. Everything is computed in f64 and
 //! kept in plain structs, which [`render`] and serde turn into text.
 
