@@ -315,7 +315,7 @@ fn refuses_a_network_that_no_memory_holds_before_it_asks_for_memory() {
     refused(
         edited(GENDER, &[("units = 2", "units = 1099511627776"), ("units = 1,", "units = 1099511627776,")]),
         2,
-        &["model.layers[1] (dense \"output\"): the shape [1099511627776, 1099511627776]", "--> x.toml:20:3"],
+        &["model.layers[1] (dense \"output\"): the shape [1099511627776, 1099511627776]", "--> x.toml:20:46"],
     );
 }
 
