@@ -288,7 +288,7 @@ fn reports_at_once_what_does_not_fit_together() {
     let expected = [
         "error: model.layers[1] (dense \"output\"): a uniform distribution needs low < high, found 1 and 1",
         "error: [optimizer]: nesterov needs a momentum greater than 0",
-        "error: predict.x[1] has 1 numbers, but the data have 2 a sample",
+        "error: predict.x[1] has 1 number, but the data have 2 a sample",
     ];
     assert_eq!(firsts, expected);
 }
@@ -298,20 +298,24 @@ fn refuses_a_network_that_no_memory_holds_before_it_asks_for_memory() {
     refused(
         edited(GENDER, &[("units = 2", "units = 1099511627776")]),
         2,
-        &["the network needs 80.0 TiB of memory for 4398046511105 parameters", "--> x.toml:18:10"],
+        &[
+            "the network needs 80.0 TiB of memory for 4398046511105 parameters",
+            "--> x.toml:19:46",
+            "model.layers[0] (dense \"hidden\") has 3298534883328 of the parameters",
+        ],
     );
     refused(
         edited(GENDER, &[("units = 2", "units = 4611686018427387904")]),
         2,
         &[
             "model.layers[0] (dense \"hidden\"): the shape [4611686018427387904] has more elements than memory can hold",
-            "--> x.toml:19:3",
+            "--> x.toml:19:46",
         ],
     );
     refused(
         edited(GENDER, &[("units = 2", "units = 1099511627776"), ("units = 1,", "units = 1099511627776,")]),
         2,
-        &["model.layers[1] (dense \"output\"): the shape [1099511627776, 1099511627776]", "--> x.toml:20:3"],
+        &["model.layers[1] (dense \"output\"): the shape [1099511627776, 1099511627776]", "--> x.toml:20:46"],
     );
 }
 
@@ -355,7 +359,11 @@ fn refuses_data_that_are_no_samples() {
             "--> x.toml:12:5",
         ],
     );
-    refused(edited(GENDER, &[(x, "x = [[], [], [], []]")]), 2, &["x[0] holds no number", "--> x.toml:11:6"]);
+    refused(
+        edited(GENDER, &[(x, "x = [[], [], [], []]")]),
+        2,
+        &["data.x[0] holds no number", "--> x.toml:11:6"],
+    );
     refused(
         edited(GENDER, &[(y, "y = [[], [], [], []]")]),
         2,
@@ -365,37 +373,37 @@ fn refuses_data_that_are_no_samples() {
         edited(GENDER, &[("[65, 185]", "[65]"), (y, "y = [[1], [0], [0], [1, 2]]")]),
         2,
         &[
-            "x[1] has 1 numbers, but x[0] has 2",
+            "data.x[1] has 1 number, but data.x[0] has 2",
             "--> x.toml:11:17",
             "every row must have the same length",
-            "y[3] has 2 numbers, but y[0] has 1",
+            "data.y[3] has 2 numbers, but data.y[0] has 1",
             "--> x.toml:12:21",
         ],
     );
     refused(
         edited(GENDER, &[(y, "y = [[1], [0], [1]]")]),
         2,
-        &["x has 4 samples, but y has 3", "--> x.toml:12:5"],
+        &["data.x has 4 samples, but data.y has 3", "--> x.toml:12:5"],
     );
     refused(
         edited(GENDER, &[(y, "y = [[1], 0, [0], \"1\"]")]),
         2,
-        &["y[1] is an integer, but y[0] is an array", "--> x.toml:12:11"],
+        &["data.y[1] is an integer, but data.y[0] is an array", "--> x.toml:12:11"],
     );
     refused(
         edited(GENDER, &[("\"weight_kg\", \"height_cm\"", "\"weight_kg\"")]),
         2,
-        &["features has 1 names, but the rows have 2 numbers", "--> x.toml:9:12"],
+        &["data.features has 1 name, but the rows have 2 numbers", "--> x.toml:9:12"],
     );
     refused(
         edited(GENDER, &[("\"weight_kg\", \"height_cm\"", "\"a\", \"a\"")]),
         2,
-        &["features[0] and features[1] are both \"a\"", "--> x.toml:9:18"],
+        &["data.features[0] and data.features[1] are both \"a\"", "--> x.toml:9:18"],
     );
     refused(
         edited(GENDER, &[("[\"female\"]", "[\"female\", \"male\"]")]),
         2,
-        &["targets has 2 names, but the rows have 1 numbers", "--> x.toml:10:12"],
+        &["data.targets has 2 names, but the rows have 1 number", "--> x.toml:10:12"],
     );
 }
 
@@ -409,7 +417,7 @@ fn refuses_data_that_do_not_fit_the_network() {
         edited(GENDER, &wide),
         2,
         &[
-            "the network takes 1 targets a sample, but the data have 2",
+            "the network takes 1 target a sample, but the data have 2",
             "--> x.toml:11:5",
             "give the last layer `units = 2`",
         ],
@@ -417,12 +425,12 @@ fn refuses_data_that_do_not_fit_the_network() {
     refused(
         edited(GENDER, &[("77, 173]", "77]")]),
         2,
-        &["predict.x[1] has 1 numbers, but the data have 2 a sample", "--> x.toml:38:21"],
+        &["predict.x[1] has 1 number, but the data have 2 a sample", "--> x.toml:38:21"],
     );
     refused(
         edited(GENDER, &[("[\"female\", \"male\"]", "[\"female\"]")]),
         2,
-        &["predict.names has 1 names, but predict.x has 2 samples", "--> x.toml:39:9"],
+        &["predict.names has 1 name, but predict.x has 2 samples", "--> x.toml:39:9"],
     );
     refused(
         edited(GENDER, &[("[model]\n", "[model]\ninput_shape = [3]\n")]),
@@ -1163,6 +1171,23 @@ fn refuses_to_evaluate_a_network_that_is_not_that_of_the_model() {
         );
         runner.done(PREDICT);
     }
+}
+
+#[test]
+fn a_broken_config_in_a_run_is_a_run_that_does_not_match() {
+    let runner = trained();
+    let config = runner.text("run/config.toml");
+    for (from, to, message) in [
+        ("learning_rate", "lr", "unknown key `lr` in [optimizer]"),
+        ("units = 2", "units = 0", "model.layers[0].units must be at least 1"),
+        ("[train]", "[train", "--> run/config.toml:"),
+    ] {
+        assert!(config.contains(from), "{config}");
+        runner.write("run/config.toml", config.replacen(from, to, 1));
+        fails(&runner, EVAL, 5, &["error: run/config.toml: this is not the experiment of a run", message]);
+    }
+    runner.write("run/config.toml", [0xff]);
+    fails(&runner, EVAL, 5, &["error: run/config.toml: ", "is not UTF-8 text"]);
 }
 
 #[test]

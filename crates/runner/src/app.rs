@@ -4,10 +4,12 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
+use serde_json::json;
 
 use crate::cli::{self, Cli, Command, VerbosityArgs};
 use crate::commands;
 use crate::console::{Console, Verbosity, colours_stderr};
+use crate::progress::Style;
 use crate::registry::{ActivationSpec, LayerSpec, LossSpec, OptimizerSpec, Registry, Taken};
 
 /// The runner over a registry of one's own.
@@ -98,11 +100,23 @@ impl App {
         match done {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {
-                console.error(&failure.render(colours_stderr()));
+                match speaks_json(&command) {
+                    true => console.event(&json!({
+                        "event": "error",
+                        "code": failure.code(),
+                        "message": failure.render(false).trim_end(),
+                    })),
+                    false => console.error(&failure.render(colours_stderr())),
+                }
                 ExitCode::from(&failure)
             }
         }
     }
+}
+
+/// Whether all of stderr is to be JSON, from here on: the command line itself is understood by now.
+fn speaks_json(command: &Command) -> bool {
+    matches!(command, Command::Train(arguments) if arguments.progress == Style::Json)
 }
 
 fn verbosity(command: &Command) -> Verbosity {

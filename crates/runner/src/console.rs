@@ -55,6 +55,11 @@ impl Console {
         }
     }
 
+    /// Writes a JSON object to stderr, quiet or not: only who asked for JSON gets one.
+    pub fn event(&self, event: &serde_json::Value) {
+        line_to_stderr(&event.to_string());
+    }
+
     /// Writes an error to stderr, quiet or not.
     pub fn error(&self, text: &str) {
         line_to_stderr(text);

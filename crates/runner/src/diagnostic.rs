@@ -127,6 +127,11 @@ impl From<Diagnostic> for Diagnostics {
     }
 }
 
+/// `1 number`, `2 numbers`
+pub(crate) fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
 /// The mistakes as a user reads them, in the order of the text, with colours for a terminal if `colour`.
 ///
 /// What comes from a file or an argument is shown with its control characters escaped, so that it cannot

@@ -1,5 +1,7 @@
 //! An experiment as it will run: file, `extends` and `--set` merged, checked, and every default filled in.
 
+mod rest;
+
 use std::path::{Path, PathBuf};
 
 use chainrule_trainer::metrics::{Metric, Task};
@@ -12,6 +14,7 @@ use crate::error::Failure;
 use crate::model::{ModelPlan, made_up_name};
 use crate::registry::{BuildError, Entry, Number, Outputs, Registry, find};
 use crate::schema;
+use crate::session;
 use crate::spec::{Dtype, MetricsTable, OptimizerCommon, PredictTable, RuntimeTable, TrainTable};
 
 /// The longest name of an experiment, which becomes a directory's.
@@ -55,23 +58,40 @@ impl Experiment {
     /// [`Failure::Unreadable`] without a readable file; [`Failure::Experiment`] with all mistakes that can be seen
     /// without the data.
     pub fn load(path: &Path, overrides: &[String], registry: &Registry) -> Result<Self, Failure> {
-        let Loaded { mut root, sources, diagnostics } = document::load(path, overrides)?;
+        let Loaded { root, sources, diagnostics } = document::load(path, overrides)?;
         if !diagnostics.is_empty() {
             return Err(Failure::Experiment(diagnostics, sources));
         }
         let schema = Schema::new(&schema::experiment(registry));
-        let diagnostics = schema.check(&root);
+        let mut diagnostics = schema.check(&root);
         if !diagnostics.is_empty() {
+            diagnostics.append(rest::mistakes_of_the_rest(root, &sources, path, &schema, registry));
             return Err(Failure::Experiment(diagnostics, sources));
         }
+        Self::of_conforming(root, sources, path, &schema, registry)
+    }
+
+    fn of_conforming(
+        mut root: Node,
+        sources: Sources,
+        path: &Path,
+        schema: &Schema,
+        registry: &Registry,
+    ) -> Result<Self, Failure> {
         name_everything(&mut root, path);
         inherit_initializers(&mut root, registry);
         schema.fill_defaults(&mut root);
         make_paths_absolute(&mut root, &sources);
-        match Parts::read(&root) {
-            Ok(parts) => Ok(parts.into_experiment(root, sources)),
-            Err(diagnostics) => Err(Failure::Experiment(diagnostics, sources)),
+        let (parts, mut mistakes) = match Parts::read(&root) {
+            Ok(read) => read,
+            Err(diagnostics) => return Err(Failure::Experiment(diagnostics, sources)),
+        };
+        let experiment = parts.into_experiment(root, sources);
+        if mistakes.is_empty() {
+            return Ok(experiment);
         }
+        mistakes.append(session::mistakes(&experiment, registry));
+        Err(experiment.mistake(mistakes))
     }
 
     /// The tree as the text of `config.toml`.
@@ -166,7 +186,8 @@ struct Parts {
 }
 
 impl Parts {
-    fn read(root: &Node) -> Result<Self, Diagnostics> {
+    /// With mistakes of the wiring, a model without layers takes the place of the file's.
+    fn read(root: &Node) -> Result<(Self, Diagnostics), Diagnostics> {
         let mut mistakes = Diagnostics::new();
         check_name(root, &mut mistakes);
         let data: DataCommon = common_keys(root, "data", &["scale", "validation", "test"])?;
@@ -174,15 +195,11 @@ impl Parts {
         let metrics: MetricsTable = read_at(root, &["metrics"])?.unwrap_or_default();
         check_metrics(root, &metrics, &mut mistakes);
         let layers = root.at(&["model", "layers"]).and_then(Node::as_array).unwrap_or_default();
-        let model = match ModelPlan::new(layers) {
-            Ok(model) => Some(model),
-            Err(found) => {
-                mistakes.append(found);
-                None
-            }
-        };
-        let (Some(model), true) = (model, mistakes.is_empty()) else { return Err(mistakes) };
-        Ok(Self {
+        let model = ModelPlan::new(layers).unwrap_or_else(|found| {
+            mistakes.append(found);
+            ModelPlan::default()
+        });
+        let parts = Self {
             name: read_at(root, &["name"])?.unwrap_or_default(),
             seed: read_at(root, &["seed"])?.unwrap_or_default(),
             dtype: read_at(root, &["dtype"])?.unwrap_or_default(),
@@ -195,7 +212,8 @@ impl Parts {
             optimizer: common_keys(root, "optimizer", &["learning_rate", "weight_decay_on"])?,
             data,
             metrics: metrics.report.into_iter().map(Metric::from).collect(),
-        })
+        };
+        Ok((parts, mistakes))
     }
 
     fn into_experiment(self, resolved: Node, sources: Sources) -> Experiment {

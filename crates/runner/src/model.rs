@@ -1,12 +1,16 @@
 //! `[model]`: from the file's layers to a network, with every mistake at its place.
 
+mod wiring;
+
+use std::collections::HashSet;
+
 use chainrule_core::layers::{Activate, Chain, Graph, Node as GraphNode, Source};
-use chainrule_core::{Activation, Error, Layer, MAX_INPUTS, Shape};
+use chainrule_core::{Activation, Error, Layer, Shape};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::{Node, Place, Value};
 use crate::registry::{BuildError, LayerContext, Number, Registry, find};
-use crate::suggest;
+use wiring::{check_all_used, check_names, in_order, plan_layer};
 
 /// What a layer's `inputs` call the input of the network.
 pub const INPUT: &str = "input";
@@ -34,7 +38,7 @@ pub struct LayerPlan {
 }
 
 /// All layers, in an order in which each comes after those it reads; the last is the output.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ModelPlan {
     layers: Vec<LayerPlan>,
     /// Whether each layer reads the one before it and nothing else.
@@ -92,6 +96,11 @@ impl ModelPlan {
         Ok(Self { layers: in_order(plans)?, is_chain })
     }
 
+    /// Whether it has no layers: only where the file's have mistakes.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.layers.is_empty()
+    }
+
     /// The activation of the output, if it has one: its type and its place.
     pub fn head(&self) -> Option<(&str, Place)> {
         let last = self.layers.last()?;
@@ -101,7 +110,8 @@ impl ModelPlan {
     /// Builds the network for samples of shape `input`.
     ///
     /// # Errors
-    /// The first layer that cannot be built on what comes before it, named with both shapes.
+    /// Every layer that cannot be built on what it reads, named with both shapes; after one of them, those of which
+    /// the inputs are known all the same.
     pub fn build<F: Number>(
         &self,
         registry: &Registry,
@@ -159,28 +169,69 @@ impl ModelPlan {
         head: Head,
     ) -> Result<Vec<Built<F>>, Diagnostics> {
         let mut built: Vec<Built<F>> = Vec::with_capacity(self.layers.len());
+        let mut outputs: Vec<Option<Shape>> = Vec::with_capacity(self.layers.len());
+        let mut mistakes = Diagnostics::new();
+        // A default of [model] is a mistake once, not once a layer.
+        let mut places = HashSet::new();
         for (index, plan) in self.layers.iter().enumerate() {
             let is_last = index + 1 == self.layers.len();
             let keeps_activation = !is_last || head == Head::Keep;
-            built.push(self.build_layer(registry, plan, input, &built, keeps_activation)?);
+            let shape = |source: &Option<usize>| match *source {
+                None => Some(input.clone()),
+                Some(index) => outputs[index].clone(),
+            };
+            // What a layer reads that could not be built is a mistake already.
+            let Some(shapes) = plan.inputs.iter().map(shape).collect::<Option<Vec<Shape>>>() else {
+                outputs.push(plan.probable_output(None));
+                continue;
+            };
+            match self.build_layer(registry, plan, &shapes, keeps_activation) {
+                Ok(layer) => {
+                    outputs.push(Some(layer.layer.output_shape().clone()));
+                    built.push(layer);
+                }
+                Err(error) => {
+                    outputs.push(plan.probable_output(shapes.first()));
+                    let is_key = matches!(error, BuildError::Key { .. });
+                    let mistake = self.build_mistake(plan, &error, &shapes);
+                    if !is_key || mistake.place.is_none_or(|place| places.insert(place)) {
+                        mistakes.push(mistake);
+                    }
+                }
+            }
         }
-        Ok(built)
+        if mistakes.is_empty() { Ok(built) } else { Err(mistakes) }
+    }
+
+    /// The layer with the most parameters: what it is called, how many it has, and the place of its `units` or its own.
+    ///
+    /// # Errors
+    /// As [`ModelPlan::build`].
+    pub(crate) fn heaviest<F: Number>(
+        &self,
+        registry: &Registry,
+        input: &Shape,
+    ) -> Result<(&str, usize, Place), Diagnostics> {
+        let built = self.build_layers::<F>(registry, input, Head::Keep)?;
+        let count = |built: &Built<F>| {
+            let lengths = built.layer.parameters().into_iter().map(|parameter| parameter.shape.len());
+            lengths.fold(0, usize::saturating_add)
+        };
+        let counts = built.iter().map(count);
+        // The first of several.
+        let heaviest = self.layers.iter().zip(counts).rev().max_by_key(|(_, count)| *count);
+        let (plan, count) = heaviest.ok_or_else(|| Diagnostic::new("the network has no layers"))?;
+        let place = plan.keys.at(&["units"]).map(|node| node.place).filter(|place| !place.is_none());
+        Ok((&plan.label, count, place.unwrap_or(plan.place)))
     }
 
     fn build_layer<F: Number>(
         &self,
         registry: &Registry,
         plan: &LayerPlan,
-        input: &Shape,
-        built: &[Built<F>],
+        shapes: &[Shape],
         keeps_activation: bool,
-    ) -> Result<Built<F>, Diagnostics> {
-        let mistake = |error: BuildError| self.build_mistake(plan, error, input, built);
-        let shapes: Vec<Shape> = plan
-            .inputs
-            .iter()
-            .map(|source| source.map_or(input, |index| built[index].layer.output_shape()).clone())
-            .collect();
+    ) -> Result<Built<F>, BuildError> {
         let build_activation = |output: &Shape| match &plan.activation {
             Some((name, keys)) => match find(registry.activations(), name) {
                 Some(entry) => F::activation(entry, keys, output),
@@ -189,34 +240,27 @@ impl ModelPlan {
             None => Err(unknown("activation")),
         };
         let has_activation = keeps_activation && plan.activation.is_some();
-        let mut context = LayerContext::new(&shapes, has_activation.then_some(&build_activation as _));
-        let entry = find(registry.layers(), &plan.type_name).ok_or_else(|| mistake(unknown("type")))?;
-        let layer = F::layer(entry, &plan.keys, &mut context).map_err(mistake)?;
-        let activation = context.remaining(layer.output_shape()).map_err(mistake)?;
+        let mut context = LayerContext::new(shapes, has_activation.then_some(&build_activation as _));
+        let entry = find(registry.layers(), &plan.type_name).ok_or_else(|| unknown("type"))?;
+        let layer = F::layer(entry, &plan.keys, &mut context)?;
+        let activation = context.remaining(layer.output_shape())?;
         Ok(Built { layer, activation })
     }
 
     /// Names the layer, its place, and where its inputs come from with their shapes.
-    fn build_mistake<F: Number>(
-        &self,
-        plan: &LayerPlan,
-        error: BuildError,
-        input: &Shape,
-        built: &[Built<F>],
-    ) -> Diagnostics {
-        let place = match &error {
+    fn build_mistake(&self, plan: &LayerPlan, error: &BuildError, shapes: &[Shape]) -> Diagnostic {
+        let place = match error {
             BuildError::Key { key, .. } => plan.keys.at(&[key]).map(|node| node.place),
+            BuildError::Shape(Error::TooLarge { .. }) => plan.keys.at(&["units"]).map(|node| node.place),
             _ => plan.input_places.first().copied(),
         };
         let sources: Vec<String> = plan
             .inputs
             .iter()
-            .map(|source| match *source {
-                None => format!("the network's input {input}"),
-                Some(index) => {
-                    let (label, shape) = (&self.layers[index].label, built[index].layer.output_shape());
-                    format!("{label} {shape}")
-                }
+            .zip(shapes)
+            .map(|(source, shape)| match *source {
+                None => format!("the network's input {shape}"),
+                Some(index) => format!("{} {shape}", self.layers[index].label),
             })
             .collect();
         let place = place.filter(|place| !place.is_none()).unwrap_or(plan.place);
@@ -225,7 +269,7 @@ impl ModelPlan {
             BuildError::Key { .. } => None,
             _ => Some(format!("it reads {}", sources.join(" and "))),
         };
-        Diagnostic::new(format!("{}: {error}", plan.label)).at(place).maybe_help(help).into()
+        Diagnostic::new(format!("{}: {error}", plan.label)).at(place).maybe_help(help)
     }
 
     /// Layers one after the other, an activation that was not fused as a layer of its own.
@@ -263,6 +307,19 @@ impl ModelPlan {
     }
 }
 
+impl LayerPlan {
+    /// The shape that the output of a layer that could not be built would have had, as far as its keys tell.
+    fn probable_output(&self, input: Option<&Shape>) -> Option<Shape> {
+        let units = match self.keys.at(&["units"])?.value {
+            Value::Integer(units) => usize::try_from(units).ok()?,
+            _ => return None,
+        };
+        let shape = input.map_or_else(|| Shape::vector(units), |input| input.with_last(units));
+        // Absurd units were this layer's mistake; the next one has not made it.
+        shape.ok()
+    }
+}
+
 /// A layer, and its activation if it has not fused it.
 struct Built<F> {
     layer: Box<dyn Layer<F>>,
@@ -296,144 +353,4 @@ fn name_of(index: usize, layer: &Node) -> String {
 
 fn label_of(index: usize, layer: &Node, name: &str) -> String {
     format!("model.layers[{index}] ({} \"{name}\")", type_of(layer))
-}
-
-fn check_names(layers: &[Node], names: &[String], mistakes: &mut Diagnostics) {
-    for (index, (layer, name)) in layers.iter().zip(names).enumerate() {
-        let place = layer.at(&["name"]).map_or(layer.place, |node| node.place);
-        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        if name.is_empty() || !name.chars().all(allowed) {
-            let message = format!("the name \"{name}\" of {} is not allowed", label_of(index, layer, name));
-            let help = "names are made of letters, digits, `_` and `-`";
-            mistakes.push(Diagnostic::new(message).at(place).help(help));
-        } else if name == INPUT {
-            let message = format!("no layer can be named \"{INPUT}\": it is the name of the network's input");
-            mistakes.push(Diagnostic::new(message).at(place));
-        } else if let Some(first) = names[..index].iter().position(|other| other == name) {
-            let message =
-                format!("model.layers[{first}] and model.layers[{index}] are both named \"{name}\"");
-            mistakes.push(Diagnostic::new(message).at(place).help("give one of them another name"));
-        }
-    }
-}
-
-fn plan_layer(index: usize, layer: &Node, names: &[String], mistakes: &mut Diagnostics) -> LayerPlan {
-    let label = label_of(index, layer, &names[index]);
-    let mut keys = layer.clone();
-    if let Some(table) = keys.as_table_mut() {
-        COMMON_KEYS.iter().for_each(|key| drop(table.remove(key)));
-    }
-    let listed = layer.at(&["inputs"]).and_then(Node::as_array);
-    let mut inputs = Vec::new();
-    let mut input_places = Vec::new();
-    for node in listed.unwrap_or_default() {
-        let name = node.as_str().unwrap_or_default();
-        input_places.push(node.place);
-        match names.iter().position(|other| other == name) {
-            Some(source) if source == index => {
-                mistakes.push(Diagnostic::new(format!("{label} reads its own output")).at(node.place));
-            }
-            Some(source) => inputs.push(Some(source)),
-            None if name == INPUT => inputs.push(None),
-            None => {
-                let known = names.iter().map(String::as_str).chain([INPUT]);
-                let near = suggest::nearest(name, known).map(|near| format!("did you mean \"{near}\"?"));
-                let message = format!("{label} reads \"{name}\", but no layer has that name");
-                mistakes.push(Diagnostic::new(message).at(node.place).maybe_help(near));
-            }
-        }
-    }
-    if listed.is_none() {
-        inputs.push(index.checked_sub(1));
-    }
-    if inputs.len() > MAX_INPUTS {
-        let message = format!("{label} reads {} layers; at most {MAX_INPUTS} are possible", inputs.len());
-        let help = "nest it: join the outputs of smaller groups";
-        mistakes.push(Diagnostic::new(message).at(layer.place).help(help));
-    }
-    LayerPlan {
-        type_name: type_of(layer).to_owned(),
-        name: names[index].clone(),
-        inputs,
-        activation: layer.at(&["activation"]).map(activation_of),
-        keys,
-        label,
-        place: layer.place,
-        input_places,
-    }
-}
-
-/// The type of an activation and its keys, from either form.
-fn activation_of(node: &Node) -> (String, Node) {
-    match node.as_str() {
-        Some(name) => (name.to_owned(), Node::new(Value::Table(crate::document::Table::new()), node.place)),
-        None => {
-            let mut keys = node.clone();
-            let name = type_of(node).to_owned();
-            if let Some(table) = keys.as_table_mut() {
-                table.remove("type");
-            }
-            (name, keys)
-        }
-    }
-}
-
-fn check_all_used(plans: &[LayerPlan], mistakes: &mut Diagnostics) {
-    let used = |index: usize| plans.iter().any(|plan| plan.inputs.contains(&Some(index)));
-    for (index, plan) in plans.iter().enumerate().take(plans.len() - 1) {
-        if !used(index) {
-            let message = format!("nothing uses the output of {}", plan.label);
-            let help = "name it in the `inputs` of another layer, or remove it; the last layer is the output";
-            mistakes.push(Diagnostic::new(message).at(plan.place).help(help));
-        }
-    }
-    if let Some(last) = plans.last().filter(|_| used(plans.len() - 1)) {
-        let message = format!("{} is the output, but another layer reads it", last.label);
-        mistakes.push(Diagnostic::new(message).at(last.place).help("put the output last"));
-    }
-}
-
-/// The layers so that each comes after those it reads, else in the order of the file (Kahn, 1962).
-fn in_order(plans: Vec<LayerPlan>) -> Result<Vec<LayerPlan>, Diagnostics> {
-    let mut new_index: Vec<Option<usize>> = vec![None; plans.len()];
-    let mut order: Vec<usize> = Vec::with_capacity(plans.len());
-    while order.len() < plans.len() {
-        let is_ready = |&index: &usize| {
-            let known = |source: &Option<usize>| source.is_none_or(|source| new_index[source].is_some());
-            new_index[index].is_none() && plans[index].inputs.iter().all(known)
-        };
-        let Some(next) = (0..plans.len()).find(is_ready) else {
-            return Err(cycle(&plans, &new_index));
-        };
-        new_index[next] = Some(order.len());
-        order.push(next);
-    }
-    let mut plans: Vec<Option<LayerPlan>> = plans.into_iter().map(Some).collect();
-    let moved = order.iter().filter_map(|&index| plans[index].take()).map(|mut plan| {
-        for source in plan.inputs.iter_mut().flatten() {
-            *source = new_index[*source].unwrap_or(*source);
-        }
-        plan
-    });
-    Ok(moved.collect())
-}
-
-/// Names the layers of one cycle: from any layer that cannot run, always on to an input that cannot run.
-fn cycle(plans: &[LayerPlan], new_index: &[Option<usize>]) -> Diagnostics {
-    let blocked = |source: &&Option<usize>| source.is_some_and(|source| new_index[source].is_none());
-    let start = new_index.iter().position(Option::is_none).unwrap_or_default();
-    let mut path = vec![start];
-    let mut at = start;
-    while let Some(&Some(next)) = plans[at].inputs.iter().find(blocked) {
-        if let Some(first) = path.iter().position(|&seen| seen == next) {
-            path.drain(..first);
-            break;
-        }
-        path.push(next);
-        at = next;
-    }
-    let circle = path.iter().chain(path.first());
-    let names: Vec<String> = circle.map(|&index| format!("\"{}\"", plans[index].name)).collect();
-    let message = format!("layers read each other in a circle: {}", names.join(" reads "));
-    Diagnostic::new(message).at(plans[path[0]].place).into()
 }

@@ -21,7 +21,7 @@ pub enum Style {
     Bar,
     /// A line a logged epoch.
     Plain,
-    /// A JSON object a logged epoch, as in metrics.jsonl.
+    /// A JSON object a logged epoch, as in metrics.jsonl; whatever else is said on stderr is a JSON object with `event`.
     Json,
     /// Nothing.
     None,
@@ -45,8 +45,9 @@ impl Watcher {
     /// A watcher of a run over `epochs` passes of `samples` samples.
     pub fn new(style: Style, verbosity: Verbosity, metrics: MetricsFile, epochs: u64, samples: u64) -> Self {
         let display = match style {
-            _ if verbosity == Verbosity::Quiet => Display::None,
             Style::None => Display::None,
+            // A style that was asked for is shown even so.
+            Style::Auto if verbosity == Verbosity::Quiet => Display::None,
             Style::Json => Display::Json,
             Style::Plain => Display::Plain,
             Style::Bar => Display::Bar(bar(epochs.saturating_mul(samples))),

@@ -68,17 +68,16 @@ impl RunDir {
     /// [`Failure::Io`] naming what could not be written; then nothing is left behind.
     pub fn create(path: &Path, config: &str, existing: Existing) -> Result<Self, Failure> {
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        fs::create_dir_all(parent).map_err(Failure::io("create", parent))?;
+        fs::create_dir_all(parent).map_err(Failure::io("create", path))?;
         let failed = |action| Failure::io(action, path);
-        let staging = staging_builder().tempdir_in(parent).map_err(failed("create"))?;
-        storage::write_atomically(&staging.path().join(CONFIG), config.as_bytes())?;
+        let staging = staging_folder(parent).map_err(failed("create"))?;
+        storage::write_atomically(&staging.path().join(CONFIG), config.as_bytes())
+            .map_err(|failure| in_words_of_user(failure, path))?;
         File::create(staging.path().join(METRICS)).map_err(failed("create"))?;
         check_replaceable(path, existing)?;
-        let old = set_aside(path, parent)?;
-        fs::rename(staging.path(), path).map_err(failed("create"))?;
+        replace(staging.path(), path, parent)?;
         // The staging directory is no longer at its path: there is nothing to remove.
         let _ = staging.keep();
-        drop(old);
         storage::sync_folder(parent).map_err(failed("create"))?;
         Ok(Self { path: path.to_owned() })
     }
@@ -216,13 +215,76 @@ fn check_replaceable(path: &Path, existing: Existing) -> Result<(), Failure> {
     }
 }
 
-/// Moves what is at `path` out of the way, to be removed when the new run is in its place.
-fn set_aside(path: &Path, parent: &Path) -> Result<Option<tempfile::TempDir>, Failure> {
-    if path.symlink_metadata().is_err() {
-        return Ok(None);
+/// A folder beside the run, of a name that nobody else has.
+fn staging_folder(parent: &Path) -> std::io::Result<tempfile::TempDir> {
+    // The library's error names that folder, of which the user knows nothing.
+    staging_builder().tempdir_in(parent).map_err(|error| error.kind().into())
+}
+
+/// The same failure, of the path that the user gave.
+fn in_words_of_user(failure: Failure, path: &Path) -> Failure {
+    match failure {
+        Failure::Io { action, source, .. } => Failure::Io { action, path: path.to_owned(), source },
+        other => other,
     }
+}
+
+/// Puts the folder `new` in the place of what is at `path`, which is removed then; if that fails, it is put back.
+fn replace(new: &Path, path: &Path, parent: &Path) -> Result<(), Failure> {
     let failed = |action| Failure::io(action, path);
-    let old = staging_builder().tempdir_in(parent).map_err(failed("replace"))?;
+    if path.symlink_metadata().is_err() {
+        return fs::rename(new, path).map_err(failed("create"));
+    }
+    let old = staging_folder(parent).map_err(failed("replace"))?;
     fs::rename(path, old.path()).map_err(failed("replace"))?;
-    Ok(Some(old))
+    let Err(error) = fs::rename(new, path) else { return Ok(()) };
+    if fs::rename(old.path(), path).is_err() {
+        // Better a folder of a strange name than a run that is lost.
+        return Err(Failure::io("replace the run, which is now", old.keep())(error));
+    }
+    // It is back at its place: there is nothing to remove.
+    let _ = old.keep();
+    Err(failed("replace")(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder_with_run() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run");
+        RunDir::create(&path, "first", Existing::Keep).unwrap();
+        (folder, path)
+    }
+
+    fn entries(folder: &Path) -> usize {
+        fs::read_dir(folder).unwrap().count()
+    }
+
+    #[test]
+    fn a_run_that_cannot_be_replaced_is_put_back() {
+        let (folder, path) = folder_with_run();
+        let error = replace(&folder.path().join("nowhere"), &path, folder.path()).unwrap_err();
+        assert!(error.to_string().starts_with("error: cannot replace "), "{error}");
+        assert_eq!(fs::read_to_string(path.join(CONFIG)).unwrap(), "first");
+        assert_eq!(entries(folder.path()), 1);
+    }
+
+    #[test]
+    fn a_run_is_replaced_and_nothing_of_it_is_left() {
+        let (folder, path) = folder_with_run();
+        RunDir::create(&path, "second", Existing::Replace).unwrap();
+        assert_eq!(fs::read_to_string(path.join(CONFIG)).unwrap(), "second");
+        assert_eq!(entries(folder.path()), 1);
+    }
+
+    #[test]
+    fn a_failure_names_the_path_of_the_user() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("file"), "").unwrap();
+        let path = folder.path().join("file/run");
+        let error = RunDir::create(&path, "", Existing::Keep).unwrap_err().to_string();
+        assert!(error.contains(&path.display().to_string()) && !error.contains(".run-"), "{error}");
+    }
 }

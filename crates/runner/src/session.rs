@@ -1,15 +1,17 @@
 //! An experiment with its data: everything that training, evaluation and prediction compute with.
 
+mod checks;
+
 use std::path::Path;
 
 use chainrule_core::activation::{Sigmoid, Softmax};
 use chainrule_core::layers::{Activate, Chain};
-use chainrule_core::{Layer, Objective, Parameter, Shape, TargetKind, parameter_count};
+use chainrule_core::{Layer, Objective, Parameter, Shape, parameter_count};
 use chainrule_trainer::metrics::{Metric, Scoring, Task};
-use chainrule_trainer::{Dataset, Error, Optimizer, SplitError};
+use chainrule_trainer::{Dataset, Optimizer};
 
-use crate::data::{self, DataError, Plan, PrepareError, Prepared, Preprocessing};
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::data::{self, DataError, Plan, Prepared, Preprocessing};
+use crate::diagnostic::{Diagnostic, Diagnostics, counted};
 use crate::document::{Node, Place};
 use crate::error::Failure;
 use crate::experiment::Experiment;
@@ -18,6 +20,7 @@ use crate::model::Head;
 use crate::registry::{Number, Outputs, Registry};
 use crate::storage;
 use crate::weights;
+use checks::{check_head, check_labels, check_metrics, check_predict, data_mistake, prepare_mistake};
 
 /// A network ready to be trained on its data.
 #[derive(Debug)]
@@ -75,15 +78,17 @@ impl<F: Number> Session<F> {
             read => keep(read, &mut mistakes)?,
         };
         let mut network = None;
-        if let Some(raw) = &raw {
-            keep(check_predict(experiment, raw.width), &mut mistakes)?;
-            if let Some(shape) = keep(input_shape(experiment, raw.width), &mut mistakes)? {
+        // The network is checked even if the data are not right, where they say how wide they are.
+        if let Some(width) = raw.as_ref().map(|raw| raw.width).or_else(|| written_width(&experiment.resolved))
+        {
+            keep(check_predict(experiment, width), &mut mistakes)?;
+            let shape = keep(input_shape(experiment, width), &mut mistakes)?;
+            if let Some(shape) = shape.filter(|_| !experiment.model.is_empty()) {
                 let objective = keep(objective::<F>(experiment, registry, &shape), &mut mistakes)?;
                 network = objective.map(|objective| (shape, objective));
             }
         }
-        let (Some(optimizer), Some(raw), Some((input_shape, (objective, head))), true) =
-            (optimizer, raw, network, mistakes.is_empty())
+        let (Some(optimizer), Some(raw), Some((input_shape, (objective, head)))) = (optimizer, raw, network)
         else {
             return Err(experiment.mistake(mistakes));
         };
@@ -96,22 +101,43 @@ impl<F: Number> Session<F> {
             .map_err(|error| mistake(format!("the network: {error}"), whole_model))?;
         let rows = experiment.train.batch_size.min(raw.x.len() / raw.width);
         let copies = 2 + optimizer.slots().len();
-        memory::check::<F>(objective.network(), parameter_count, copies, rows)
-            .map_err(|message| mistake(message, whole_model))?;
+        // Nothing is allocated before this is known, so that mistakes found up to here are all.
+        if let Err(message) = memory::check::<F>(objective.network(), parameter_count, copies, rows) {
+            let heaviest = experiment.model.heaviest::<F>(registry, &input_shape);
+            let (layer, own, place) = heaviest.map_err(|found| experiment.mistake(found))?;
+            let help = format!("{layer} has {own} of the parameters");
+            mistakes.push(Diagnostic::new(message).at(place).help(help));
+            return Err(experiment.mistake(mistakes));
+        }
 
+        // Shares that leave nothing are a mistake already.
+        if experiment.data.validation + experiment.data.test >= 1.0 {
+            return Err(experiment.mistake(mistakes));
+        }
         let (seed, scale) = (experiment.seed, experiment.data.scale);
         let plan = Plan { fractions: experiment.data.fractions(), seed, scale, task };
         let Prepared { train, validation, test, split, preprocessing } =
-            Prepared::new(&raw, plan, stored).map_err(|error| prepare_mistake(experiment, &error))?;
-        check_labels(experiment, &preprocessing, &objective)?;
-        let parts = [
-            (Some(&train), &split.train),
-            (validation.as_ref(), &split.validation),
-            (test.as_ref(), &split.test),
-        ];
-        for (part, samples) in parts {
-            let check = |part: &Dataset<F>| part.check(&objective);
-            part.map_or(Ok(()), check).map_err(|error| data_mistake(experiment, &error, samples))?;
+            match Prepared::new(&raw, plan, stored).map_err(|error| prepare_mistake(experiment, &error)) {
+                Ok(prepared) => prepared,
+                Err(failure) => {
+                    keep::<()>(Err(failure), &mut mistakes)?;
+                    return Err(experiment.mistake(mistakes));
+                }
+            };
+        // A label too many is of a class too many.
+        if keep(check_labels(experiment, &preprocessing, &objective), &mut mistakes)?.is_some() {
+            let parts = [
+                (Some(&train), &split.train),
+                (validation.as_ref(), &split.validation),
+                (test.as_ref(), &split.test),
+            ];
+            for (part, samples) in parts {
+                let checked = part.map_or(Ok(()), |part: &Dataset<F>| part.check(&objective));
+                keep(checked.map_err(|error| data_mistake(experiment, &error, samples)), &mut mistakes)?;
+            }
+        }
+        if !mistakes.is_empty() {
+            return Err(experiment.mistake(mistakes));
         }
         let session = Self {
             objective,
@@ -199,45 +225,18 @@ fn read_data(experiment: &Experiment, registry: &Registry, task: Task) -> Result
     })
 }
 
-/// Every metric can be had of what the network predicts.
-fn check_metrics(experiment: &Experiment, task: Task) -> Result<(), Failure> {
-    let mut mistakes = Diagnostics::new();
-    for (index, metric) in experiment.metrics.iter().enumerate().filter(|(_, metric)| !metric.fits(task)) {
-        let (compares, help) = match metric.counts() {
-            true => (
-                "numbers",
-                "use the loss `cross_entropy` or `binary_cross_entropy`, or the metrics `rmse`, `mae`, `r2`",
-            ),
-            false => (
-                "classes",
-                "the metrics of classes are `accuracy`, `confusion_matrix`, `precision`, `recall`, `f1`",
-            ),
-        };
-        let message = format!("the metric `{}` does not fit: the loss compares {compares}", metric.name());
-        let place = experiment.place(&["metrics", "report", &index.to_string()]);
-        mistakes.push(Diagnostic::new(message).at(place).help(help));
-    }
-    if mistakes.is_empty() { Ok(()) } else { Err(experiment.mistake(mistakes)) }
+/// How many numbers a sample of inline data has, as far as a file that may have mistakes tells.
+pub(crate) fn written_width(root: &Node) -> Option<usize> {
+    let length = |path: &[&str]| root.at(path).and_then(Node::as_array).map(<[Node]>::len);
+    length(&["data", "x", "0"]).or_else(|| length(&["data", "features"])).filter(|&width| width > 0)
 }
 
-/// A loss that takes scores must not be given probabilities.
-fn check_head(experiment: &Experiment, outputs: Outputs) -> Result<(), Failure> {
-    let doubled = match outputs {
-        Outputs::Values => return Ok(()),
-        Outputs::ClassLogits => "softmax",
-        Outputs::BinaryLogits => "sigmoid",
-    };
-    match experiment.model.head() {
-        Some((activation, place)) if activation == doubled => {
-            let message = format!(
-                "the loss takes scores (logits), but the last layer makes them probabilities by {doubled}"
-            );
-            let help = format!(
-                "remove `activation = \"{doubled}\"`: the loss applies it itself, and so does `predict`"
-            );
-            Err(experiment.mistake(Diagnostic::new(message).at(place).help(help)))
-        }
-        _ => Ok(()),
+/// What can be found out about an experiment without training, to the end: [`Failure::Experiment`] has it all, other
+/// failures are left for when they matter.
+pub(crate) fn mistakes(experiment: &Experiment, registry: &Registry) -> Diagnostics {
+    match Session::<f64>::new(experiment, registry, None) {
+        Err(Failure::Experiment(found, _)) => found,
+        _ => Diagnostics::new(),
     }
 }
 
@@ -251,8 +250,8 @@ fn input_shape(experiment: &Experiment, width: usize) -> Result<Shape, Failure> 
         return Ok(shape);
     }
     Err(mistake(format!(
-        "model.input_shape {shape} holds {} numbers, but the data have {width} a sample",
-        shape.len()
+        "model.input_shape {shape} holds {}, but the data have {width} a sample",
+        counted(shape.len(), "number")
     )))
 }
 
@@ -314,82 +313,4 @@ pub(crate) fn with_probabilities<F: Number>(
     };
     let links = vec![("network".into(), network), ("probabilities".into(), probabilities)];
     Box::new(Chain::new(links).expect("an activation takes the shape that it was made for"))
-}
-
-/// `[predict]` has rows of the width of the data, and a name for each or none.
-fn check_predict(experiment: &Experiment, width: usize) -> Result<(), Failure> {
-    let Some(predict) = &experiment.predict else { return Ok(()) };
-    let rows = experiment.resolved.at(&["predict", "x"]).and_then(Node::as_array).unwrap_or_default();
-    let mut mistakes = Diagnostics::new();
-    for (index, (row, node)) in predict.x.iter().zip(rows).enumerate() {
-        if row.len() != width {
-            let message =
-                format!("predict.x[{index}] has {} numbers, but the data have {width} a sample", row.len());
-            mistakes.push(Diagnostic::new(message).at(node.place));
-        }
-    }
-    if let Some(names) = predict.names.as_ref().filter(|names| names.len() != predict.x.len()) {
-        let message =
-            format!("predict.names has {} names, but predict.x has {} samples", names.len(), predict.x.len());
-        mistakes.push(Diagnostic::new(message).at(experiment.place(&["predict", "names"])));
-    }
-    if mistakes.is_empty() { Ok(()) } else { Err(experiment.mistake(mistakes)) }
-}
-
-/// Every label has an output.
-fn check_labels<F: Number>(
-    experiment: &Experiment,
-    preprocessing: &Preprocessing,
-    objective: &Objective<F>,
-) -> Result<(), Failure> {
-    let (Some(labels), TargetKind::Classes(classes)) = (&preprocessing.labels, objective.target_kind())
-    else {
-        return Ok(());
-    };
-    let found = labels.len();
-    if found == classes {
-        return Ok(());
-    }
-    let message = format!("the data have {found} different labels, but the last layer has {classes} outputs");
-    let help = format!("give the last layer `units = {found}`");
-    Err(experiment.mistake(Diagnostic::new(message).at(targets_place(experiment)).help(help)))
-}
-
-/// Where the targets are written or named.
-fn targets_place(experiment: &Experiment) -> Place {
-    let node = experiment.resolved.at(&["data", "y"]).or(experiment.resolved.at(&["data", "target"]));
-    node.map_or_else(|| experiment.place(&["data"]), |node| node.place)
-}
-
-/// Data that cannot be split or are of other classes.
-fn prepare_mistake(experiment: &Experiment, error: &PrepareError) -> Failure {
-    let place = match error {
-        PrepareError::Split(SplitError::Empty { part, .. }) => experiment.place(&["data", part]),
-        PrepareError::Label(_) => targets_place(experiment),
-        _ => experiment.place(&["data"]),
-    };
-    experiment.mistake(Diagnostic::new(format!("[data]: {error}")).at(place))
-}
-
-/// Data that do not fit the network, at the place in the file where they stand; `samples` are those of the part.
-fn data_mistake(experiment: &Experiment, error: &Error, samples: &[u32]) -> Failure {
-    // In the file, samples are counted before they are split.
-    let error = match *error {
-        Error::ClassRange { sample, class, classes } => {
-            &Error::ClassRange { sample: samples[sample] as usize, class, classes }
-        }
-        _ => error,
-    };
-    let place = match error {
-        Error::ClassRange { sample, .. } => experiment.place(&["data", "y", &sample.to_string()]),
-        Error::DataShape { what: "targets", .. } | Error::TargetKind { .. } => targets_place(experiment),
-        _ => experiment.place(&["data"]),
-    };
-    let help = match error {
-        Error::DataShape { what: "targets", found, .. } => {
-            Some(format!("give the last layer `units = {found}`"))
-        }
-        _ => None,
-    };
-    experiment.mistake(Diagnostic::new(error.to_string()).at(place).maybe_help(help))
 }

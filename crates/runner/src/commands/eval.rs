@@ -23,10 +23,24 @@ use crate::weights;
 /// [`Failure::Run`] if the directory is not a finished run, or its parts do not fit.
 pub fn run(arguments: &RunArgs, registry: &Registry, console: Console) -> Result<(), Failure> {
     let run = RunDir::open(&arguments.run)?;
-    let experiment = Experiment::load(&run.file(CONFIG), &[], registry)?;
+    let config = run.file(CONFIG);
+    let experiment = Experiment::load(&config, &[], registry).map_err(|failure| of_run(failure, &config))?;
     match experiment.dtype {
-        Dtype::F32 => eval::<f32>(&experiment, &run.file(MODEL), registry, console),
-        Dtype::F64 => eval::<f64>(&experiment, &run.file(MODEL), registry, console),
+        Dtype::F32 => eval::<f32>(&experiment, &run.file(MODEL), registry, console)
+            .map_err(|failure| of_run(failure, &config)),
+        Dtype::F64 => eval::<f64>(&experiment, &run.file(MODEL), registry, console)
+            .map_err(|failure| of_run(failure, &config)),
+    }
+}
+
+/// The `config.toml` of a run is not the user's experiment: what is wrong with it is wrong with the run.
+fn of_run(failure: Failure, config: &Path) -> Failure {
+    match failure {
+        Failure::Experiment(..) | Failure::Unreadable(_) => Failure::Run {
+            path: config.to_owned(),
+            message: format!("this is not the experiment of a run\n\n{}", failure.render(false).trim_end()),
+        },
+        other => other,
     }
 }
 

@@ -12,7 +12,7 @@ use crate::error::Failure;
 use crate::evaluation::{self, Evaluation};
 use crate::experiment::Experiment;
 use crate::predictor::{Card, Prediction, Predictor, layers_json};
-use crate::progress::{Watcher, short};
+use crate::progress::{Style, Watcher, short};
 use crate::registry::{Number, Registry};
 use crate::run_dir::{Existing, MODEL, RESULT, RunDir};
 use crate::session::Session;
@@ -46,14 +46,7 @@ fn train<F: Number>(
     let run = RunDir::create(&path, &experiment.resolved_toml(), existing)?;
 
     let threads = threads(experiment, arguments, &session)?;
-    console.detail(&format!(
-        "{} parameters in {}, {} samples, {} thread(s), seed {}",
-        session.parameter_count,
-        F::NAME,
-        session.train.len(),
-        threads.count(),
-        experiment.seed
-    ));
+    say_start(experiment, arguments, &session, threads.count(), console);
     let (epochs, samples) = (experiment.train.epochs, session.train.len() as u64);
     let mut watcher = Watcher::new(arguments.progress, console.verbosity(), run.metrics()?, epochs, samples);
     let trainer = Trainer {
@@ -76,16 +69,55 @@ fn train<F: Number>(
     let text = serde_json::to_string_pretty(&result).expect("a JSON value is always JSON") + "\n";
     storage::write_atomically(&run.file(RESULT), text.as_bytes())?;
 
+    say_end(arguments, &result, &evaluations, run.path(), console);
+    if predictions.is_empty() { Ok(()) } else { print(console, &prediction_table(experiment, &predictions)) }
+}
+
+fn say_start<F: Number>(
+    experiment: &Experiment,
+    arguments: &TrainArgs,
+    session: &Session<F>,
+    threads: usize,
+    console: Console,
+) {
+    if arguments.progress == Style::Json {
+        return console.event(&json!({
+            "event": "start",
+            "name": experiment.name,
+            "parameters": session.parameter_count,
+            "dtype": F::NAME,
+            "samples": session.train.len(),
+            "threads": threads,
+            "seed": experiment.seed,
+        }));
+    }
+    console.detail(&format!(
+        "{} parameters in {}, {} samples, {threads} thread(s), seed {}",
+        session.parameter_count,
+        F::NAME,
+        session.train.len(),
+        experiment.seed
+    ));
+}
+
+/// In words, or as an event that has what the words say.
+fn say_end(arguments: &TrainArgs, result: &Json, evaluations: &[Evaluation], run: &Path, console: Console) {
+    if arguments.progress == Style::Json {
+        let mut event = json!({ "event": "done", "run": run.display().to_string() });
+        for key in ["name", "epochs", "steps", "train_seconds", "metrics"] {
+            event[key] = result[key].clone();
+        }
+        return console.event(&event);
+    }
     console.note(&format!(
         "{}: {} epochs, {} steps in {} s, {}",
-        experiment.name,
-        experiment.train.epochs,
-        outcome.steps,
-        short(outcome.train_seconds),
-        evaluation::summary(&evaluations)
+        result["name"].as_str().unwrap_or_default(),
+        result["epochs"],
+        result["steps"],
+        short(result["train_seconds"].as_f64().unwrap_or_default()),
+        evaluation::summary(evaluations)
     ));
-    console.note(&format!("wrote {}", run.path().display()));
-    if predictions.is_empty() { Ok(()) } else { print(console, &prediction_table(experiment, &predictions)) }
+    console.note(&format!("wrote {}", run.display()));
 }
 
 fn settings(experiment: &Experiment) -> Settings {

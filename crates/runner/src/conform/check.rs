@@ -3,12 +3,17 @@
 use serde_json::Value as Json;
 
 use super::schema::{Bounds, Extra, Kind, Rule, RuleId, Schema};
-use super::words::{Step, alternatives, found, in_table, listed, path_words, short};
+use super::words::{Step, alternatives, found, in_table, listed, path_words, short, table_example};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::{Entry, Node, Place, Table, Value};
 use crate::suggest::{alias, nearest, suggest};
 
 pub(super) fn check(schema: &Schema, root: &Node) -> Diagnostics {
+    check_at(schema, schema.root, root)
+}
+
+/// A part of the tree against the rule for it.
+pub(super) fn check_at(schema: &Schema, rule: RuleId, root: &Node) -> Diagnostics {
     let mut checker = Checker {
         schema,
         path: Vec::new(),
@@ -17,7 +22,7 @@ pub(super) fn check(schema: &Schema, root: &Node) -> Diagnostics {
         place: root.place,
         mistakes: Diagnostics::new(),
     };
-    checker.check(schema.root, root);
+    checker.check(rule, root);
     checker.mistakes
 }
 
@@ -218,6 +223,11 @@ impl<'a> Checker<'a> {
         let names: Vec<&str> = tags.flat_map(Rule::names).collect();
         let within = in_table(&self.path, node);
         let Some(tag) = table.get("type") else {
+            if let Some(entry) = table.iter().find(|entry| nearest(&entry.key, ["type"]).is_some()) {
+                let message = format!("unknown key `{}`{within}", short(&entry.key));
+                let help = format!("did you mean `type`? the choices are {}", listed(names.into_iter()));
+                return self.report(Diagnostic::new(message).help(help), entry.key_place);
+            }
             let missing = format!("missing key `type`{within}");
             let choices = format!("the choices are {}", listed(names.into_iter()));
             return self.report(Diagnostic::new(missing).help(choices), node.place);
@@ -276,6 +286,12 @@ impl<'a> Checker<'a> {
         };
         let description = property.and_then(|rule| self.schema.rules[rule].description.as_deref());
         let help = description.and_then(|text| text.lines().next()).map(|line| format!("`{key}`: {line}"));
+        let names =
+            property.map(|rule| listed(self.schema.rules[rule].names())).filter(|names| !names.is_empty());
+        let help = help.or(names.map(|names| format!("the choices are {names}")));
+        // How a table is written says more than what it is.
+        let help =
+            table_example(key).filter(|_| message.starts_with("missing table")).map(str::to_owned).or(help);
         self.report(Diagnostic::new(message).maybe_help(help), self.owner.place);
     }
 }

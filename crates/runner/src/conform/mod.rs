@@ -38,6 +38,18 @@ impl Schema {
         check::check(self, root)
     }
 
+    /// Whether there is something at a path of keys, and it conforms.
+    pub fn conforms_at(&self, root: &Node, path: &[&str]) -> bool {
+        let (mut rule, mut node) = (self.root, root);
+        for key in path {
+            let Some(leaf) = self.choose(rule, node) else { return false };
+            let property = self.rules[leaf].properties.get(*key);
+            let (Some(property), Some(child)) = (property, node.at(&[key])) else { return false };
+            (rule, node) = (property.rule, child);
+        }
+        check::check_at(self, rule, node).is_empty()
+    }
+
     /// Adds every key that has a default (other than null) and is absent, within tables added so too. What is
     /// added has no place. Called for a tree that conforms.
     pub fn fill_defaults(&self, root: &mut Node) {

@@ -88,3 +88,15 @@ pub(super) fn alternatives(words: &[&str]) -> String {
         [first @ .., last] => format!("{} or {last}", first.join(", ")),
     }
 }
+
+/// How a table that is missing may be written, in a line.
+pub(super) fn table_example(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "data" => "such as `data = { type = \"inline\", x = [[0], [1]], y = [[1], [0]] }`",
+        "model" => "such as `model = { layers = [{ type = \"dense\", units = 1 }] }`",
+        "loss" => "such as `loss = { type = \"mse\" }`",
+        "optimizer" => "such as `optimizer = { type = \"sgd\", learning_rate = 0.1 }`",
+        "train" => "such as `train = { epochs = 10 }`",
+        _ => return None,
+    })
+}

@@ -66,7 +66,7 @@ impl CsvFile {
         let bounded = Bounded { source, total: 0, since: since.clone() };
         let reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bounded);
         // A number is held up to four times: as read, as the vector grows, as its split, in the network's precision.
-        let most_numbers = memory::available().map_or(u64::MAX, |bytes| bytes / 32);
+        let most_numbers = memory::available() / 32;
         let mut file = Self {
             path: path.to_owned(),
             reader,

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use chainrule_trainer::metrics::Task;
 
 use super::{Context, DataError, LabelColumn, Raw, RawTargets};
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, counted};
 use crate::document::{self, Node, Value};
 use crate::registry::Spec;
 
@@ -97,12 +97,13 @@ fn check_rows(node: &Node, key: &str, mistakes: &mut Diagnostics) {
     let length = |row: &Node| row.as_array().map_or(0, <[Node]>::len);
     let Some(first) = rows.first() else { return };
     if length(first) == 0 {
-        mistakes.push(Diagnostic::new(format!("{key}[0] holds no number")).at(first.place));
+        mistakes.push(Diagnostic::new(format!("data.{key}[0] holds no number")).at(first.place));
     }
     for (index, row) in rows.iter().enumerate() {
         if length(row) != length(first) {
             let (expected, found) = (length(first), length(row));
-            let message = format!("{key}[{index}] has {found} numbers, but {key}[0] has {expected}");
+            let found = counted(found, "number");
+            let message = format!("data.{key}[{index}] has {found}, but data.{key}[0] has {expected}");
             mistakes.push(Diagnostic::new(message).at(row.place).help("every row must have the same length"));
         }
     }
@@ -114,20 +115,20 @@ fn check_targets(node: &Node, context: Context, mistakes: &mut Diagnostics) {
     let Some(first) = targets.first() else { return };
     let kind = |node: &Node| std::mem::discriminant(&node.value);
     if let Some((index, other)) = targets.iter().enumerate().find(|(_, target)| kind(target) != kind(first)) {
-        let message = format!("y[{index}] is {}, but y[0] is {}", other.kind(), first.kind());
+        let message = format!("data.y[{index}] is {}, but data.y[0] is {}", other.kind(), first.kind());
         mistakes.push(Diagnostic::new(message).at(other.place).help("all targets must be of one kind"));
         return;
     }
     match (matches!(first.value, Value::Array(_)), context.task == Task::Classes) {
         (true, true) => mistakes.push(
-            Diagnostic::new("y holds rows of numbers, but the loss compares classes")
+            Diagnostic::new("data.y holds rows of numbers, but the loss compares classes")
                 .at(first.place)
                 .help("write one class index or class label a sample, such as y = [0, 2, 1]"),
         ),
         (false, false) => {
             let help =
                 "write a row of numbers a sample, such as y = [[1], [0]], or use the loss `cross_entropy`";
-            let message = "y holds classes, but the loss compares numbers";
+            let message = "data.y holds classes, but the loss compares numbers";
             mistakes.push(Diagnostic::new(message).at(first.place).help(help));
         }
         (true, false) => check_rows(node, "y", mistakes),
@@ -139,7 +140,7 @@ fn check_targets(node: &Node, context: Context, mistakes: &mut Diagnostics) {
 fn check_lengths(node: &Node, mistakes: &mut Diagnostics) {
     let (x, y) = (items(node, "x"), items(node, "y"));
     if let (Some(place), true) = (node.at(&["y"]).map(|y| y.place), x.len() != y.len()) {
-        let message = format!("x has {} samples, but y has {}", x.len(), y.len());
+        let message = format!("data.x has {}, but data.y has {}", counted(x.len(), "sample"), y.len());
         mistakes.push(Diagnostic::new(message).at(place));
     }
     for (names, rows) in [("features", x), ("targets", y)] {
@@ -147,7 +148,8 @@ fn check_lengths(node: &Node, mistakes: &mut Diagnostics) {
         let Some(columns) = rows.first().and_then(Node::as_array).map(<[Node]>::len) else { continue };
         let count = items(node, names).len();
         if count != columns {
-            let message = format!("{names} has {count} names, but the rows have {columns} numbers");
+            let (count, columns) = (counted(count, "name"), counted(columns, "number"));
+            let message = format!("data.{names} has {count}, but the rows have {columns}");
             mistakes.push(Diagnostic::new(message).at(given.place));
         }
         check_distinct(node, names, mistakes);
@@ -162,7 +164,8 @@ fn check_distinct(node: &Node, key: &str, mistakes: &mut Diagnostics) {
         match seen.entry(name) {
             Entry::Vacant(entry) => drop(entry.insert(index)),
             Entry::Occupied(entry) => {
-                let message = format!("{key}[{}] and {key}[{index}] are both \"{name}\"", entry.get());
+                let message =
+                    format!("data.{key}[{}] and data.{key}[{index}] are both \"{name}\"", entry.get());
                 mistakes.push(Diagnostic::new(message).at(item.place).help("give one of them another name"));
             }
         }

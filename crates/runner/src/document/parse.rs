@@ -57,7 +57,7 @@ impl Reader {
     }
 
     fn report_all(&mut self, errors: &[de::Error], text: &str) {
-        for error in errors {
+        for error in without_consequences(errors, text) {
             let span = error.span().unwrap_or(text.len()..text.len());
             self.report(&syntax_words(error.message(), text.get(span.clone()).unwrap_or("")), span);
         }
@@ -123,12 +123,34 @@ impl Reader {
     }
 }
 
+/// A list whose `]` is missing takes in the rest of the file, where every word is a mistake then: what comes after the
+/// first `=` in a list is left out, and so is what is wrong before it in its line.
+fn without_consequences<'a>(errors: &'a [de::Error], text: &str) -> Vec<&'a de::Error> {
+    let start = |error: &de::Error| error.span().map_or(text.len(), |span| span.start);
+    let Some(equals) = errors.iter().position(|error| error.message().starts_with(EQUALS_IN_LIST)) else {
+        return errors.iter().collect();
+    };
+    let line = text.get(..start(&errors[equals])).and_then(|before| before.rfind('\n')).unwrap_or(0);
+    errors[..=equals]
+        .iter()
+        .enumerate()
+        .filter(|(index, error)| *index == equals || start(error) < line)
+        .map(|(_, error)| error)
+        .collect()
+}
+
+/// What toml's parser says of it.
+const EQUALS_IN_LIST: &str = "unexpected `=` in array";
+
 /// The message of toml's parser about a piece of the text, made clearer where it needs to be.
 fn syntax_words(message: &str, piece: &str) -> String {
     match message {
         "duplicate key" => format!("duplicate key `{piece}`"),
         "string values must be quoted, expected literal string" if piece.is_empty() => {
             "a value is missing".into()
+        }
+        _ if message.starts_with(EQUALS_IN_LIST) => {
+            "a list cannot hold a `=`: is the `]` of the list above missing?".into()
         }
         _ => message
             .trim_end_matches(", expected nothing")
