@@ -91,10 +91,10 @@ fn a_misspelt_verb_is_no_experiment() {
     ] {
         let ended = runner.run([word, "gender.toml"]);
         assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
-        let expected = format!(
-            "error: unrecognized subcommand '{word}'\n\n  tip: a similar subcommand exists: '{verb}'\n"
-        );
-        assert!(ended.stderr.starts_with(&expected), "{}", ended.stderr);
+        let expected = format!("error: unrecognized subcommand '{word}'\n\n  tip: ");
+        let tip =
+            ended.stderr.strip_prefix(&expected).and_then(|rest| rest.lines().next()).unwrap_or_default();
+        assert!(tip.contains(&format!("'{verb}'")), "{}", ended.stderr);
     }
     assert_eq!(runner.entries(), ["gender.toml"]);
 }

@@ -75,6 +75,20 @@ fn a_loss_of_ones_own_finds_a_quantile() {
 }
 
 #[test]
+fn a_type_of_ones_own_is_listed_and_in_the_schema() {
+    for (example, kind, name) in
+        [("activation", "activations", "snake"), ("layer", "layers", "rbf"), ("loss", "losses", "pinball")]
+    {
+        let listed = succeeds(example, &["list", kind]);
+        assert!(listed.lines().any(|line| line.starts_with(&format!("{name} "))), "{listed}");
+        let schema = succeeds(example, &["schema"]);
+        assert!(schema.contains(&format!("\"const\": \"{name}\"")), "{schema}");
+    }
+    let keys = succeeds("layer", &["list", "layers", "rbf"]);
+    assert!(keys.lines().any(|line| line.starts_with("units ") && line.contains(">= 1")), "{keys}");
+}
+
+#[test]
 fn a_mistake_in_a_key_of_ones_own_is_shown_where_it_is() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("rbf.toml");

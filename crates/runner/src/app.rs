@@ -90,6 +90,11 @@ impl App {
             Command::Explain(arguments) => commands::explain::run(arguments, registry, console),
             Command::Gradcheck(arguments) => commands::gradcheck::run(arguments, registry, console),
             Command::Eval(arguments) => commands::eval::run(arguments, registry, console),
+            Command::Schema(_) => commands::schema::run(registry, console),
+            Command::List(arguments) => commands::list::run(arguments, registry, console),
+            Command::New(arguments) => commands::new::run(arguments, console),
+            Command::Completions(arguments) => commands::completions::run(arguments, console),
+            Command::Man(arguments) => commands::man::run(arguments, console),
             Command::Predict(arguments) => commands::predict::run(arguments, registry, console),
         };
         match done {
@@ -122,6 +127,11 @@ fn verbosity(command: &Command) -> Verbosity {
         Command::Explain(arguments) => arguments.experiment.verbosity,
         Command::Gradcheck(arguments) => arguments.verbosity,
         Command::Eval(arguments) => arguments.verbosity,
+        Command::Schema(arguments) => arguments.verbosity,
+        Command::List(arguments) => arguments.verbosity,
+        Command::New(arguments) => arguments.verbosity,
+        Command::Completions(arguments) => arguments.verbosity,
+        Command::Man(arguments) => arguments.verbosity,
         Command::Predict(arguments) => arguments.run.verbosity,
     };
     match (quiet, verbose) {

@@ -4,7 +4,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
+use crate::catalog::Kind;
+use crate::commands::new::Template;
 use crate::commands::predict::Format;
 use crate::progress::Style;
 use crate::suggest;
@@ -56,6 +59,16 @@ pub enum Command {
     Eval(RunArgs),
     /// Predict the rows of a CSV file with a run's model.
     Predict(PredictArgs),
+    /// Print the JSON Schema of experiment files, for editors.
+    Schema(SchemaArgs),
+    /// List what an experiment may name: layers, losses, ...; and the keys of each.
+    List(ListArgs),
+    /// Write a commented experiment file that trains, to start from.
+    New(NewArgs),
+    /// Print the completions of a shell.
+    Completions(CompletionsArgs),
+    /// Print a manual page, or write them all.
+    Man(ManArgs),
 }
 
 /// An experiment and what to change in it.
@@ -182,6 +195,69 @@ pub struct PredictArgs {
     /// How to write the predictions.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+}
+
+/// `schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// How much to say.
+    #[command(flatten)]
+    pub verbosity: VerbosityArgs,
+}
+
+/// `list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// What to list; without it, what can be listed.
+    pub kind: Option<Kind>,
+    /// Show the keys of this type; those of every type with -v.
+    #[arg(requires = "kind")]
+    pub name: Option<String>,
+    /// How much to say.
+    #[command(flatten)]
+    pub verbosity: VerbosityArgs,
+}
+
+/// `new`.
+#[derive(Debug, Args)]
+pub struct NewArgs {
+    /// The file to write.
+    #[arg(value_name = "EXPERIMENT.toml")]
+    pub file: PathBuf,
+    /// What to start from.
+    #[arg(long, short, value_enum, default_value_t, value_name = "TEMPLATE")]
+    pub template: Template,
+    /// Replace a file that is there.
+    #[arg(long)]
+    pub force: bool,
+    /// How much to say.
+    #[command(flatten)]
+    pub verbosity: VerbosityArgs,
+}
+
+/// `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// For which shell.
+    #[arg(value_enum)]
+    pub shell: Shell,
+    /// How much to say.
+    #[command(flatten)]
+    pub verbosity: VerbosityArgs,
+}
+
+/// `man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Print the page of this verb.
+    #[arg(conflicts_with = "out")]
+    pub verb: Option<String>,
+    /// Write a page for the program and one for each verb into this directory.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// How much to say.
+    #[command(flatten)]
+    pub verbosity: VerbosityArgs,
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! Start reading at [`commands::train`].
 
 pub mod app;
+pub mod catalog;
 pub mod cli;
 pub mod commands;
 pub mod conform;

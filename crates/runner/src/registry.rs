@@ -11,12 +11,12 @@ use chainrule_core::{Activation, Error, Float, Layer, Loss, Shape};
 use chainrule_trainer::Optimizer;
 use chainrule_trainer::metrics::Task;
 use schemars::JsonSchema;
-use schemars::generate::SchemaSettings;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::document::{self, Node};
+use crate::schema::schema_of;
 use crate::{data, spec};
 
 /// The keys of one type of the experiment file: a struct with `deny_unknown_fields`, whose fields' documentation,
@@ -381,15 +381,6 @@ pub struct Taken {
     pub kind: &'static str,
     /// The name.
     pub name: &'static str,
-}
-
-/// The JSON Schema of a type, without references, so that schemas can be put together.
-pub(crate) fn schema_of<T: JsonSchema>() -> Json {
-    let settings = SchemaSettings::draft2020_12().with(|settings| {
-        settings.inline_subschemas = true;
-        settings.meta_schema = None;
-    });
-    settings.into_generator().into_root_schema_for::<T>().into()
 }
 
 fn add<S: Spec, B>(kind: &'static str, entries: &mut Vec<Entry<B>>, build: B) -> Result<(), Taken> {

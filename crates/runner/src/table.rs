@@ -17,6 +17,11 @@ impl Table {
         Self { rows: vec![headings] }
     }
 
+    /// Rows without headings, to be read as a list.
+    pub(crate) fn without_headings() -> Self {
+        Self { rows: Vec::new() }
+    }
+
     /// Adds a row.
     pub(crate) fn row<const N: usize>(&mut self, cells: [&str; N]) {
         self.push(cells.map(str::to_owned).to_vec());
@@ -29,13 +34,14 @@ impl Table {
 
     /// The table as lines, columns two blanks apart.
     pub(crate) fn render(&self) -> String {
-        let columns = self.rows[0].len();
+        let columns = self.rows.first().map_or(0, Vec::len);
         let cell_width = |cell: &String| cell.chars().count();
         let widths: Vec<usize> = (0..columns)
             .map(|column| self.rows.iter().map(|row| cell_width(&row[column])).max().unwrap_or(0))
             .collect();
         let is_number = |column: usize| {
-            let digits = |cell: &String| cell.is_empty() || cell.bytes().all(|byte| byte.is_ascii_digit());
+            let digit = |byte: u8| byte.is_ascii_digit() || byte == b',';
+            let digits = |cell: &String| cell.bytes().all(digit);
             self.rows.len() > 1 && self.rows[1..].iter().all(|row| digits(&row[column]))
         };
         let right: Vec<bool> = (0..columns).map(is_number).collect();
@@ -50,6 +56,19 @@ impl Table {
     }
 }
 
+/// A count with a comma between every three digits.
+pub(crate) fn grouped(count: usize) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.char_indices() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,5 +79,16 @@ mod tests {
         table.row(["hidden", "6"]);
         table.row(["output", "1234"]);
         assert_eq!(table.render(), "layer   parameters\nhidden           6\noutput        1234");
+        assert_eq!(Table::without_headings().render(), "");
+    }
+
+    #[test]
+    fn groups_digits_by_three() {
+        let texts = [0, 999, 1_000, 123_456, 1_234_567].map(grouped);
+        assert_eq!(texts, ["0", "999", "1,000", "123,456", "1,234,567"]);
+        let mut table = Table::new(&["n"]);
+        table.row([&grouped(1_000)]);
+        table.row(["7"]);
+        assert_eq!(table.render(), "n\n1,000\n    7".replace("n\n", "    n\n"));
     }
 }

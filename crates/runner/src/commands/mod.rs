@@ -1,10 +1,15 @@
 //! The verbs of the command line, one file each.
 
 pub mod check;
+pub mod completions;
 pub mod eval;
 pub mod explain;
 pub mod gradcheck;
+pub mod list;
+pub mod man;
+pub mod new;
 pub mod predict;
+pub mod schema;
 pub mod summary;
 pub mod train;
 

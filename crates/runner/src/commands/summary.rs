@@ -9,7 +9,7 @@ use crate::memory::in_words;
 use crate::registry::{Number, Registry};
 use crate::session::Session;
 use crate::spec::Dtype;
-use crate::table::Table;
+use crate::table::{Table, grouped};
 
 /// Shows the layers of an experiment, their shapes, parameters and costs.
 ///
@@ -38,19 +38,20 @@ fn summary<F: Number>(experiment: &Experiment, registry: &Registry) -> Result<St
             &layer.type_name,
             layer.activation.as_deref().unwrap_or_default(),
             &layer.output.to_string(),
-            &layer.parameters.to_string(),
-            &layer.multiply_adds.to_string(),
+            &grouped(layer.parameters),
+            &grouped(layer.multiply_adds),
         ]);
     }
     let network = session.objective.network();
     let rows = experiment.train.batch_size.min(session.train.len());
     let bytes = |numbers: usize| in_words(numbers as u128 * F::BYTES as u128);
     Ok(format!(
-        "{}\n{} parameters ({}), {} multiply-adds a sample; activations and their gradients of a batch of {rows}: {}",
+        "{}\n{} parameters ({}), {} multiply-adds a sample; activations and their gradients of a batch of {}: {}",
         table.render(),
-        session.parameter_count,
+        grouped(session.parameter_count),
         bytes(session.parameter_count),
-        network.multiply_adds(),
+        grouped(network.multiply_adds()),
+        grouped(rows),
         bytes(network.tape().for_rows(rows) + 2 * rows * network.output_shape().len()),
     ))
 }

@@ -17,11 +17,11 @@ use crate::registry::Spec;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct InlineData {
-    /// The names of the inputs.
+    /// The names of the inputs, one a number of a row of x.
     features: Option<Vec<String>>,
-    /// The names of the outputs.
+    /// The names of the outputs, one a number of a row of y.
     targets: Option<Vec<String>>,
-    /// A row a sample.
+    /// The inputs, a row a sample.
     #[schemars(length(min = 1))]
     x: Vec<Vec<f64>>,
     /// A row of numbers a sample or, for cross_entropy, a class index or a class label a sample.

@@ -31,7 +31,7 @@ pub(crate) fn register(registry: &mut Registry) -> Result<(), Taken> {
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DataCommon {
-    /// How inputs are scaled, fitted on the training samples.
+    /// How inputs are scaled, fitted on the training samples; not at all, if absent.
     pub(crate) scale: Option<ScaleSpec>,
     /// The share of the samples that is evaluated while training; of each class its share.
     #[serde(default)]

@@ -47,14 +47,14 @@ macro_rules! plain {
     };
 }
 
-plain!(LinearSpec, "linear", Linear, "x");
-plain!(SigmoidSpec, "sigmoid", Sigmoid, "1 / (1 + exp(-x))");
-plain!(TanhSpec, "tanh", Tanh, "The hyperbolic tangent.");
-plain!(ReluSpec, "relu", Relu, "max(x, 0)");
+plain!(LinearSpec, "linear", Linear, "x, unchanged.");
+plain!(SigmoidSpec, "sigmoid", Sigmoid, "1 / (1 + exp(-x)), between 0 and 1.");
+plain!(TanhSpec, "tanh", Tanh, "The hyperbolic tangent, between -1 and 1.");
+plain!(ReluSpec, "relu", Relu, "max(x, 0).");
 plain!(SeluSpec, "selu", Selu, "elu, scaled so that activations keep mean 0 and variance 1.");
-plain!(SiluSpec, "silu", Silu, "x sigmoid(x)");
-plain!(SoftplusSpec, "softplus", Softplus, "log(1 + exp(x))");
-plain!(SoftsignSpec, "softsign", Softsign, "x / (1 + |x|)");
+plain!(SiluSpec, "silu", Silu, "x sigmoid(x), also called swish.");
+plain!(SoftplusSpec, "softplus", Softplus, "log(1 + exp(x)), a smooth relu.");
+plain!(SoftsignSpec, "softsign", Softsign, "x / (1 + |x|), between -1 and 1.");
 plain!(HardTanhSpec, "hard_tanh", HardTanh, "x, cut to [-1, 1].");
 plain!(HardSigmoidSpec, "hard_sigmoid", HardSigmoid, "x/6 + 1/2, cut to [0, 1].");
 

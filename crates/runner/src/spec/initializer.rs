@@ -53,7 +53,7 @@ pub enum InitializerTable {
         /// The value.
         value: f64,
     },
-    /// Normal.
+    /// Normal, by default mean 0 and standard deviation 1.
     Normal {
         /// The mean.
         #[serde(default)]
@@ -63,12 +63,12 @@ pub enum InitializerTable {
         #[schemars(range(min = 0.0))]
         std: f64,
     },
-    /// Uniform in [low, high).
+    /// Uniform in [low, high), by default [0, 1).
     Uniform {
         /// The least value.
         #[serde(default)]
         low: f64,
-        /// The bound above.
+        /// The bound above, itself excluded.
         #[serde(default = "one")]
         high: f64,
     },

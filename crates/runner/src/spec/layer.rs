@@ -24,16 +24,16 @@ pub(super) fn register(registry: &mut Registry) -> Result<(), Taken> {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct DenseSpec {
-    /// Outputs.
+    /// How many outputs it has.
     #[schemars(range(min = 1))]
     units: usize,
-    /// Whether there is a b.
+    /// Whether it has a bias b.
     #[serde(default = "yes")]
     bias: bool,
-    /// The start values of W.
+    /// The start values of the weights W.
     #[serde(default = "InitializerSpec::xavier_uniform")]
     weight_init: InitializerSpec,
-    /// The start values of b.
+    /// The start values of the bias b.
     #[serde(default = "InitializerSpec::zeros")]
     bias_init: InitializerSpec,
 }
@@ -86,7 +86,7 @@ impl LayerSpec for AddSpec {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ConcatSpec {
-    /// The axis, without the batch, 0 outermost.
+    /// The axis, counted without the batch; 0 is the outermost.
     #[serde(default)]
     axis: usize,
 }

@@ -17,7 +17,7 @@ pub struct TopLevel {
     pub schema_version: u32,
     /// The name of the experiment and of its run directory; the file's, if not given.
     pub name: Option<String>,
-    /// Decides every random number.
+    /// Decides every random number: start values, the order of samples, and so on.
     #[serde(default)]
     pub seed: u64,
     /// The numbers that the network computes in.
@@ -33,10 +33,10 @@ fn first_version() -> u32 {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Dtype {
-    /// Single.
+    /// Single precision, 32 bits.
     #[default]
     F32,
-    /// Double.
+    /// Double precision, 64 bits.
     F64,
 }
 
@@ -47,7 +47,7 @@ pub struct TrainTable {
     /// Passes over the training set.
     #[schemars(range(min = 1))]
     pub epochs: u64,
-    /// Samples a step.
+    /// Samples a step of the optimizer.
     #[serde(default = "usual_batch")]
     #[schemars(range(min = 1))]
     pub batch_size: usize,
@@ -78,7 +78,7 @@ pub struct PredictTable {
     /// A row a sample, in raw units.
     #[schemars(length(min = 1))]
     pub x: Vec<Vec<f64>>,
-    /// A name a sample.
+    /// A name a sample, printed with its prediction.
     pub names: Option<Vec<String>>,
 }
 
@@ -132,7 +132,7 @@ impl From<MetricName> for Metric {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RuntimeTable {
-    /// Threads; 0 for all cores.
+    /// How many threads; 0 for all cores.
     #[serde(default)]
     #[schemars(range(max = 1024))]
     pub threads: usize,
@@ -142,7 +142,7 @@ pub struct RuntimeTable {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OptimizerCommon {
-    /// The length of a step.
+    /// The length of a step along the gradient.
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub(crate) learning_rate: f64,
     /// The parameters that weight decay shrinks.
