@@ -66,7 +66,7 @@ fn every_config_validates_and_names_the_schema() {
 #[test]
 fn every_valid_file_validates_and_passes_check() {
     let (validator, runner) = (validator(), Runner::new());
-    for path in files("tests/valid") {
+    for path in files("tests/schema/accepted") {
         assert!(validator.is_valid(&json(&text(&path))), "{}", path.display());
         runner.done([Path::new("check"), &path]);
     }
@@ -75,7 +75,7 @@ fn every_valid_file_validates_and_passes_check() {
 #[test]
 fn every_broken_file_fails_in_the_validator_and_in_the_program() {
     let (validator, runner) = (validator(), Runner::new());
-    let files = files("tests/broken");
+    let files = files("tests/schema/refused");
     assert!(files.len() >= 19, "{}", files.len());
     for path in files {
         assert!(!validator.is_valid(&json(&text(&path))), "{} validates", path.display());
