@@ -286,9 +286,9 @@ impl<'a> Checker<'a> {
         };
         let description = property.and_then(|rule| self.schema.rules[rule].description.as_deref());
         let help = description.and_then(|text| text.lines().next()).map(|line| format!("`{key}`: {line}"));
-        let names =
-            property.map(|rule| listed(self.schema.rules[rule].names())).filter(|names| !names.is_empty());
-        let help = help.or(names.map(|names| format!("the choices are {names}")));
+        let names = property.map(|rule| listed(self.schema.rules[rule].names()));
+        let choices = names.filter(|names| !names.is_empty()).map(|names| format!("the choices are {names}"));
+        let help = choices.or(help);
         // How a table is written says more than what it is.
         let help =
             table_example(key).filter(|_| message.starts_with("missing table")).map(str::to_owned).or(help);
