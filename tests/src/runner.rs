@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
+use chainrule_runner::experiment::Experiment;
+use chainrule_runner::registry::Registry;
+use chainrule_runner::session::Session;
+use chainrule_runner::spec::Dtype;
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
@@ -15,6 +19,21 @@ pub const GENDER: &str = include_str!("../../configs/gender.toml");
 
 /// Exclusive or with labels, `configs/xor.toml`.
 pub const XOR: &str = include_str!("../../configs/xor.toml");
+
+/// Everything that `check` does, within this thread: the exit code that it would give.
+pub fn check(path: &Path, registry: &Registry) -> u8 {
+    let checked = Experiment::load(path, &[], registry).and_then(|experiment| match experiment.dtype {
+        Dtype::F32 => Session::<f32>::new(&experiment, registry, None)?.start(&experiment).map(drop),
+        Dtype::F64 => Session::<f64>::new(&experiment, registry, None)?.start(&experiment).map(drop),
+    });
+    checked.map_or_else(
+        |failure| {
+            assert!(failure.render(false).starts_with("error: "), "{failure}");
+            failure.code()
+        },
+        |()| 0,
+    )
+}
 
 /// An empty folder to run the program in, removed at the end.
 #[derive(Debug)]

@@ -3,11 +3,8 @@
 
 use std::fs;
 
-use chainrule_runner::experiment::Experiment;
 use chainrule_runner::registry::Registry;
-use chainrule_runner::session::Session;
-use chainrule_runner::spec::Dtype;
-use chainrule_tests::runner::{Ended, GENDER, Runner, XOR, ended};
+use chainrule_tests::runner::{Ended, GENDER, Runner, XOR, check, ended};
 use safetensors::tensor::{Dtype as TensorDtype, TensorView};
 use safetensors::{SafeTensors, serialize};
 use serde_json::Value as Json;
@@ -1254,21 +1251,6 @@ fn a_row_without_names_must_have_the_width_of_the_model() {
             &["error: people.csv: row 1 has ", " columns, but the model takes 2 inputs"],
         );
     }
-}
-
-/// Everything that `check` does, within this process.
-fn check(path: &std::path::Path, registry: &Registry) -> u8 {
-    let checked = Experiment::load(path, &[], registry).and_then(|experiment| match experiment.dtype {
-        Dtype::F32 => Session::<f32>::new(&experiment, registry, None)?.start(&experiment).map(drop),
-        Dtype::F64 => Session::<f64>::new(&experiment, registry, None)?.start(&experiment).map(drop),
-    });
-    checked.map_or_else(
-        |failure| {
-            assert!(failure.render(false).starts_with("error: "), "{failure}");
-            failure.code()
-        },
-        |()| 0,
-    )
 }
 
 #[test]

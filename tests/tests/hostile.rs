@@ -10,11 +10,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use chainrule_runner::experiment::Experiment;
 use chainrule_runner::registry::Registry;
-use chainrule_runner::session::Session;
-use chainrule_runner::spec::Dtype;
-use chainrule_tests::runner::{GENDER, Runner, XOR};
+use chainrule_tests::runner::{GENDER, Runner, XOR, check};
 
 /// What the program takes for itself: the schema, the registry, the text of a hundred messages.
 const BASE: usize = 8 << 20;
@@ -74,21 +71,6 @@ fn peak<T>(work: impl FnOnce() -> T) -> (usize, T) {
     PEAK.set(before);
     let result = work();
     ((PEAK.get() - before).max(0) as usize, result)
-}
-
-/// Everything that `check` does, within this thread.
-fn check(path: &std::path::Path, registry: &Registry) -> u8 {
-    let checked = Experiment::load(path, &[], registry).and_then(|experiment| match experiment.dtype {
-        Dtype::F32 => Session::<f32>::new(&experiment, registry, None)?.start(&experiment).map(drop),
-        Dtype::F64 => Session::<f64>::new(&experiment, registry, None)?.start(&experiment).map(drop),
-    });
-    checked.map_or_else(
-        |failure| {
-            assert!(failure.render(false).starts_with("error: "), "{failure}");
-            failure.code()
-        },
-        |()| 0,
-    )
 }
 
 struct Bench {

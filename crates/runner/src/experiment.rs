@@ -82,11 +82,10 @@ impl Experiment {
         inherit_initializers(&mut root, registry);
         schema.fill_defaults(&mut root);
         make_paths_absolute(&mut root, &sources);
-        let (parts, mut mistakes) = match Parts::read(&root) {
+        let (experiment, mut mistakes) = match Self::read(root, &sources) {
             Ok(read) => read,
             Err(diagnostics) => return Err(Failure::Experiment(diagnostics, sources)),
         };
-        let experiment = parts.into_experiment(root, sources);
         if mistakes.is_empty() {
             return Ok(experiment);
         }
@@ -169,84 +168,37 @@ impl Experiment {
     }
 }
 
-/// The typed tables of a resolved tree.
-struct Parts {
-    name: String,
-    seed: u64,
-    dtype: Dtype,
-    train: TrainTable,
-    predict: Option<PredictTable>,
-    runtime: RuntimeTable,
-    model: ModelPlan,
-    input_shape: Option<Vec<usize>>,
-    initial_weights: Option<PathBuf>,
-    optimizer: OptimizerCommon,
-    data: DataCommon,
-    metrics: Vec<Metric>,
-}
-
-impl Parts {
-    /// With mistakes of the wiring, a model without layers takes the place of the file's.
-    fn read(root: &Node) -> Result<(Self, Diagnostics), Diagnostics> {
+impl Experiment {
+    /// The typed tables of a resolved tree. With mistakes of the wiring, a model without layers takes the place of the file's.
+    fn read(root: Node, sources: &Sources) -> Result<(Self, Diagnostics), Diagnostics> {
         let mut mistakes = Diagnostics::new();
-        check_name(root, &mut mistakes);
-        let data: DataCommon = common_keys(root, "data", &["scale", "validation", "test"])?;
-        check_fractions(root, data, &mut mistakes);
-        let metrics: MetricsTable = read_at(root, &["metrics"])?.unwrap_or_default();
-        check_metrics(root, &metrics, &mut mistakes);
+        check_name(&root, &mut mistakes);
+        let data: DataCommon = common_keys(&root, "data", &["scale", "validation", "test"])?;
+        check_fractions(&root, data, &mut mistakes);
+        let metrics: MetricsTable = read_at(&root, &["metrics"])?.unwrap_or_default();
+        check_metrics(&root, &metrics, &mut mistakes);
         let layers = root.at(&["model", "layers"]).and_then(Node::as_array).unwrap_or_default();
         let model = ModelPlan::new(layers).unwrap_or_else(|found| {
             mistakes.append(found);
             ModelPlan::default()
         });
-        let parts = Self {
-            name: read_at(root, &["name"])?.unwrap_or_default(),
-            seed: read_at(root, &["seed"])?.unwrap_or_default(),
-            dtype: read_at(root, &["dtype"])?.unwrap_or_default(),
-            train: required(read_at(root, &["train"])?, "train")?,
-            predict: read_at(root, &["predict"])?,
-            runtime: read_at(root, &["runtime"])?.unwrap_or_default(),
+        let experiment = Self {
+            name: read_at(&root, &["name"])?.unwrap_or_default(),
+            seed: read_at(&root, &["seed"])?.unwrap_or_default(),
+            dtype: read_at(&root, &["dtype"])?.unwrap_or_default(),
+            train: required(read_at(&root, &["train"])?, "train")?,
+            predict: read_at(&root, &["predict"])?,
+            runtime: read_at(&root, &["runtime"])?.unwrap_or_default(),
             model,
-            input_shape: read_at(root, &["model", "input_shape"])?,
-            initial_weights: read_at(root, &["model", "initial_weights"])?,
-            optimizer: common_keys(root, "optimizer", &["learning_rate", "weight_decay_on"])?,
+            input_shape: read_at(&root, &["model", "input_shape"])?,
+            initial_weights: read_at(&root, &["model", "initial_weights"])?,
+            optimizer: common_keys(&root, "optimizer", &["learning_rate", "weight_decay_on"])?,
             data,
             metrics: metrics.report.into_iter().map(Metric::from).collect(),
+            sources: sources.clone(),
+            resolved: root,
         };
-        Ok((parts, mistakes))
-    }
-
-    fn into_experiment(self, resolved: Node, sources: Sources) -> Experiment {
-        let Self {
-            name,
-            seed,
-            dtype,
-            train,
-            predict,
-            runtime,
-            model,
-            input_shape,
-            initial_weights,
-            optimizer,
-            data,
-            metrics,
-        } = self;
-        Experiment {
-            resolved,
-            sources,
-            name,
-            seed,
-            dtype,
-            train,
-            predict,
-            runtime,
-            model,
-            input_shape,
-            initial_weights,
-            optimizer,
-            data,
-            metrics,
-        }
+        Ok((experiment, mistakes))
     }
 }
 
