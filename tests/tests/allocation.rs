@@ -267,11 +267,12 @@ fn run<F: Float>(
         validation: Some(&validation),
         scoring: None,
         optimizer: &Sgd::new().with_momentum(0.9),
+        schedule: &Constant(0.01),
         settings: Settings {
             epochs,
             batch_size: size.rows,
             order,
-            learning_rate: 0.01,
+            clip: Clip::default(),
             decay_on: DecayOn::Weights,
             log_every: 1,
             evaluate_train: true,

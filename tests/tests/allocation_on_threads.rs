@@ -68,11 +68,12 @@ fn fewest(threads: usize) -> usize {
         validation: None,
         scoring: None,
         optimizer: &Sgd::new().with_momentum(0.9),
+        schedule: &Constant(0.01),
         settings: Settings {
             epochs: EPOCHS,
             batch_size: 200,
             order: Order::Shuffled { seed: 4 },
-            learning_rate: 0.01,
+            clip: Clip::default(),
             decay_on: DecayOn::All,
             log_every: 1,
             evaluate_train: true,

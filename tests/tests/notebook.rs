@@ -213,11 +213,12 @@ fn training_ends_where_the_notebook_ends() {
         validation: None,
         scoring: None,
         optimizer: &Sgd::new(),
+        schedule: &Constant(reference.learning_rate),
         settings: Settings {
             epochs: reference.epochs,
             batch_size: 1,
             order: Order::Fixed,
-            learning_rate: reference.learning_rate,
+            clip: Clip::default(),
             decay_on: DecayOn::All,
             log_every: 10,
             evaluate_train: true,

@@ -75,11 +75,12 @@ fn trained<F: Float>(objective: &Objective<F>, data: [&Dataset<F>; 2], count: us
         validation: Some(data[1]),
         scoring: None,
         optimizer: &Sgd::new().with_momentum(0.9),
+        schedule: &Constant(0.1),
         settings: Settings {
             epochs: 2,
             batch_size: BATCH,
             order: Order::Shuffled { seed: 5 },
-            learning_rate: 0.1,
+            clip: Clip::default(),
             decay_on: DecayOn::All,
             log_every: 1,
             evaluate_train: true,

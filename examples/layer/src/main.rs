@@ -52,13 +52,10 @@ impl<F: Float> Layer<F> for Rbf {
     }
 
     fn parameters(&self) -> Vec<Parameter> {
-        vec![Parameter {
-            name: "centres".into(),
-            shape: Shape::new([self.output.len(), self.input.len()]).expect("checked by new"),
-            role: Role::Weight,
-            initializer: Initializer::Normal { mean: 0.0, std: 1.0 },
-            fans: Fans { fan_in: self.input.len(), fan_out: self.output.len() },
-        }]
+        let centres = Shape::new([self.output.len(), self.input.len()]).expect("checked by new");
+        let normal = Initializer::Normal { mean: 0.0, std: 1.0 };
+        let fans = Fans { fan_in: self.input.len(), fan_out: self.output.len() };
+        vec![Parameter::new("centres", centres, Role::Weight, normal, fans)]
     }
 
     fn multiply_adds(&self) -> usize {

@@ -56,11 +56,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         validation: None,
         scoring: None,
         optimizer: &Sgd::new(),
+        schedule: &Constant(0.1),
         settings: Settings {
             epochs: 1000,
             batch_size: 1,
             order: Order::Fixed,
-            learning_rate: 0.1,
+            clip: Clip::default(),
             decay_on: DecayOn::All,
             log_every: 100,
             evaluate_train: true,

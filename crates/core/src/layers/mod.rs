@@ -7,6 +7,7 @@ mod concat;
 mod dense;
 mod graph;
 mod multiply;
+mod tuned;
 
 pub use activate::Activate;
 pub use add::Add;
@@ -15,6 +16,7 @@ pub use concat::Concat;
 pub use dense::Dense;
 pub use graph::{Graph, Node, Source};
 pub use multiply::Multiply;
+pub use tuned::Tuned;
 
 use crate::{Error, Shape};
 
