@@ -20,7 +20,8 @@ use chainrule_core::{
     Shape, TargetKind, Workspace, initialize, matmul, parameter_count,
 };
 use chainrule_tests::{chain, classes, dense, numbers, vector};
-use chainrule_trainer::optimizer::{DecayOn, Step};
+use chainrule_trainer::optimizer::{Clip, DecayOn, Step};
+use chainrule_trainer::schedule::Constant;
 use chainrule_trainer::{Dataset, Optimizer, Order, Settings, Sgd, Silent, TargetData, Threads, Trainer};
 
 /// A frame of the file that names the kernel, as a backtrace writes it.

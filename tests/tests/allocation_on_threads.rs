@@ -10,7 +10,8 @@ use chainrule_core::activation::{Gelu, Linear};
 use chainrule_core::loss::Mse;
 use chainrule_core::{Objective, initialize, parameter_count};
 use chainrule_tests::{chain, dense, numbers};
-use chainrule_trainer::optimizer::DecayOn;
+use chainrule_trainer::optimizer::{Clip, DecayOn};
+use chainrule_trainer::schedule::Constant;
 use chainrule_trainer::{
     Dataset, Observer, Order, Progress, Record, Settings, Sgd, TargetData, Threads, Trainer,
 };

@@ -4,7 +4,8 @@ use chainrule_core::activation::Sigmoid;
 use chainrule_core::loss::Mse;
 use chainrule_core::{Ctx, Inline, Objective, Rows, Targets, Workspace};
 use chainrule_tests::{Records, chain, dense};
-use chainrule_trainer::optimizer::DecayOn;
+use chainrule_trainer::optimizer::{Clip, DecayOn};
+use chainrule_trainer::schedule::Constant;
 use chainrule_trainer::{Dataset, Order, Settings, Sgd, TargetData, Threads, Trainer};
 use serde_json::Value;
 

@@ -9,7 +9,8 @@ use chainrule_core::{
     Ctx, Executor, Float, Inline, Layer, Objective, Total, Workspace, initialize, parameter_count,
 };
 use chainrule_tests::{Records, chain, classes, dense, numbers, vector};
-use chainrule_trainer::optimizer::DecayOn;
+use chainrule_trainer::optimizer::{Clip, DecayOn};
+use chainrule_trainer::schedule::Constant;
 use chainrule_trainer::{Dataset, Evaluator, Order, Settings, Sgd, TargetData, Threads, Trainer};
 
 const THREADS: [usize; 5] = [1, 2, 3, 4, 8];

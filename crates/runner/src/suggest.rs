@@ -77,10 +77,8 @@ fn optimizer_alias(word: &str) -> &'static [&'static str] {
         "rmspropdecay" | "decayrate" => &["rho"],
         "nesterovmomentum" | "nesterovsmomentum" => &["nesterov"],
         "clip" | "clipnorm" | "gradclip" | "clipgradients" | "gradientclip" | "gradientclipval"
-        | "maxgradnorm" | "globalclipnorm" => {
-            &["clip_norm", "clip_gradient_norm", "max_gradient_norm", "clip"]
-        }
-        "clipvalue" => &["clip_value", "clip_gradient_value"],
+        | "maxgradnorm" | "globalclipnorm" | "maxnorm" | "clipgradientnorm" => &["clip_grad_norm"],
+        "clipvalue" | "clipgradientvalue" => &["clip_grad_value"],
         "stochasticgradientdescent" | "gd" | "momentumsgd" => &["sgd"],
         _ => &[],
     }

@@ -8,7 +8,8 @@ use chainrule_core::activation::Sigmoid;
 use chainrule_core::layers::{Chain, Dense};
 use chainrule_core::loss::Mse;
 use chainrule_core::{Ctx, Inline, Layer, Objective, Rows, Shape, Workspace, initialize, parameter_count};
-use chainrule_trainer::optimizer::DecayOn;
+use chainrule_trainer::optimizer::{Clip, DecayOn};
+use chainrule_trainer::schedule::Constant;
 use chainrule_trainer::{
     Dataset, Observer, Order, Progress, Record, Scale, Scaler, Settings, Sgd, TargetData, Threads, Trainer,
 };
