@@ -49,7 +49,8 @@ def optimizers():
         ("adamw", optim.AdamW, 0.05, {}),
         ("adamw", optim.AdamW, 0.05, {"beta1": 0.7, "beta2": 0.9}),
         ("rmsprop", optim.RMSprop, 0.01, {}),
-        ("rmsprop", optim.RMSprop, 0.01, {"rho": 0.9, "epsilon": 1e-4}),
+        # With longer steps it bounces so that a last bit of the start is seen in the sixth digit after 100 steps.
+        ("rmsprop", optim.RMSprop, 2e-3, {"rho": 0.9, "epsilon": 1e-4}),
         ("rmsprop", optim.RMSprop, 2e-3, {"momentum": 0.9}),
         ("rmsprop", optim.RMSprop, 0.01, {"centered": True}),
         ("rmsprop", optim.RMSprop, 2e-3, {"momentum": 0.9, "centered": True}),

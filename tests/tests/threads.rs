@@ -81,7 +81,7 @@ fn trained<F: Float>(objective: &Objective<F>, data: [&Dataset<F>; 2], count: us
             epochs: 2,
             batch_size: BATCH,
             order: Order::Shuffled { seed: 5 },
-            clip: Clip::default(),
+            clip: Clip { norm: Some(0.05), value: None },
             decay_on: DecayOn::All,
             log_every: 1,
             evaluate_train: true,

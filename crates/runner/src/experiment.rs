@@ -171,13 +171,25 @@ impl Experiment {
     pub fn schedule(&self, registry: &Registry, steps_per_epoch: u64) -> Result<Box<dyn Schedule>, Failure> {
         let learning_rate = self.optimizer.learning_rate;
         let Some(common) = &self.schedule else { return Ok(Box::new(Constant(learning_rate))) };
-        let mistake = |error| self.key_mistake("lr_schedule", &error);
+        let mistake = |error| self.key_diagnostic("lr_schedule", &error);
         let (entry, keys) = self.variant(registry.schedules(), "lr_schedule")?;
         let steps = self.train.epochs.saturating_mul(steps_per_epoch);
         let mut run = RunLength { learning_rate, steps_per_epoch, warmup: 0, steps };
-        run.warmup = common.warmup(&run).map_err(mistake)?;
+        let mut mistakes = Diagnostics::new();
+        // A warm-up that is wrong does not hide what else is.
+        run.warmup = common.warmup(&run).unwrap_or_else(|error| {
+            mistakes.push(mistake(error));
+            0
+        });
         run.steps = steps.saturating_sub(run.warmup);
-        let schedule = (entry.build)(&keys, &run).map_err(mistake)?;
+        let schedule = match (entry.build)(&keys, &run) {
+            Ok(schedule) if mistakes.is_empty() => schedule,
+            Ok(_) => return Err(self.mistake(mistakes)),
+            Err(error) => {
+                mistakes.push(mistake(error));
+                return Err(self.mistake(mistakes));
+            }
+        };
         Ok(match run.warmup {
             0 => schedule,
             warmup => Box::new(Warmup::new(schedule, warmup, common.warmup_factor)),
@@ -186,11 +198,15 @@ impl Experiment {
 
     /// A key of a table that the others do not allow, at its place.
     pub(crate) fn key_mistake(&self, table: &str, error: &BuildError) -> Failure {
+        self.mistake(self.key_diagnostic(table, error))
+    }
+
+    fn key_diagnostic(&self, table: &str, error: &BuildError) -> Diagnostic {
         let place = match error {
             BuildError::Key { key, .. } => self.place(&[table, key]),
             _ => self.place(&[table]),
         };
-        self.mistake(Diagnostic::new(format!("[{table}]: {error}")).at(place))
+        Diagnostic::new(format!("[{table}]: {error}")).at(place)
     }
 }
 
