@@ -233,7 +233,7 @@ fn warm_step<F: Float>(
     let mut workspace = Workspace::new(objective.network(), rows).unwrap();
     let mut step = |number| {
         gradient.fill(F::zero());
-        let ctx = &mut Ctx { executor: &Inline };
+        let ctx = &mut Ctx::evaluate(&Inline, &[]);
         let inputs = &[inputs];
         let total =
             objective.gradient(&theta, inputs, targets, &mut gradient, &mut [None], &mut workspace, ctx);
@@ -271,6 +271,7 @@ fn run<F: Float>(
             epochs,
             batch_size: size.rows,
             order,
+            seed: 0,
             learning_rate: 0.01,
             decay_on: DecayOn::Weights,
             log_every: 1,
@@ -278,7 +279,7 @@ fn run<F: Float>(
         },
         threads: &Threads::one(),
     };
-    watched(watch, || trainer.fit(&mut theta, &mut Silent).expect("a loss that stays finite"))
+    watched(watch, || trainer.fit(&mut theta, &mut [], &mut Silent).expect("a loss that stays finite"))
 }
 
 const ORDERS: [Order; 2] = [Order::Fixed, Order::Shuffled { seed: 4 }];
