@@ -136,11 +136,8 @@ fn graph<F: Float>(size: Size) -> Box<dyn Layer<F>> {
     let pair = [hidden.clone(), hidden];
     let joined = Concat::new(&pair, 0).unwrap();
     let output = dense(Layer::<F>::output_shape(&joined).len(), OUTPUTS, Sigmoid);
-    let node = |name: &str, layer: Box<dyn Layer<F>>, inputs: &[Source]| Node {
-        name: name.into(),
-        layer,
-        inputs: inputs.to_vec(),
-    };
+    let node =
+        |name: &str, layer: Box<dyn Layer<F>>, inputs: &[Source]| Node::new(name, layer, inputs.to_vec());
     let nodes = vec![
         node("left", dense(size.inputs, size.hidden, Tanh), &[Source::Input(0)]),
         node("right", dense(size.inputs, size.hidden, Gelu::exact()), &[Source::Input(0)]),
