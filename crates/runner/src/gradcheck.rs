@@ -1,6 +1,6 @@
 //! Gradient checks of every registered type: whoever is registered is enrolled.
 
-use chainrule_core::gradcheck::{LayerCase, Options, Report, Verdict, check_layer, check_objective};
+use chainrule_core::gradcheck::{LayerCase, Options, Phase, Report, Verdict, check_layer, check_objective};
 use chainrule_core::layers::{Activate, Dense};
 use chainrule_core::random::{self, Purpose};
 use chainrule_core::{
@@ -10,7 +10,9 @@ use ndarray_rand::rand::Rng;
 
 use crate::conform::Schema;
 use crate::document::{Node, Sources, parse};
-use crate::registry::{BuildError, Entry, LayerContext, LossExample, Number, Registry, TargetDomain};
+use crate::registry::{
+    BuildError, Entry, LayerContext, LayerExample, LossExample, Number, Registry, TargetDomain,
+};
 
 /// The batches that everything is checked with.
 const ROWS: [usize; 3] = [1, 2, 7];
@@ -60,11 +62,11 @@ pub fn check_registered(registry: &Registry) -> Result<Vec<RegisteredCheck>, Exa
             let shapes = shapes.map_err(|error| failed(error.to_string()))?;
             let layer = f64::layer(entry, &keys, &mut LayerContext::new(&shapes, None));
             let layer = layer.map_err(|error| failed(error.to_string()))?;
-            for rows in ROWS {
-                let setting =
-                    format!("{{ {} }} on {shapes:?}, {rows} rows", example.keys.replace('\n', ", "));
-                let report = prove(|seed| check_one(layer.as_ref(), rows, seed))
-                    .map_err(|error| failed(error.to_string()))?;
+            for case in cases(layer.as_ref(), &example) {
+                let setting = describe(&example, &shapes, &case);
+                let report =
+                    prove(|seed| check_layer(layer.as_ref(), &case, Options { seed, ..Options::default() }));
+                let report = report.map_err(|error| failed(error.to_string()))?;
                 checks.push(RegisteredCheck { kind: "layer", name: entry.name, setting, report });
             }
         }
@@ -96,7 +98,37 @@ pub(crate) fn keys(schema: &serde_json::Value, text: &str) -> Result<Node, Strin
 }
 
 fn check_one(layer: &dyn Layer<f64>, rows: usize, seed: u64) -> Result<Report, Error> {
-    check_layer(layer, &LayerCase { rows, zeros: Vec::new() }, Options { seed, ..Options::default() })
+    let case = LayerCase { rows, ..LayerCase::default() };
+    check_layer(layer, &case, Options { seed, ..Options::default() })
+}
+
+/// A layer in every batch that it can be trained on, as it trains and as it predicts, with padding where it skips it.
+fn cases(layer: &dyn Layer<f64>, example: &LayerExample) -> Vec<LayerCase> {
+    let zeros: Vec<(String, &'static str)> =
+        example.zeros.iter().map(|&(tensor, reason)| (tensor.to_owned(), reason)).collect();
+    let padded = layer.masked_positions().first().map(|&positions| Some(positions));
+    let mut cases = Vec::new();
+    for rows in ROWS {
+        for phase in [Phase::Train, Phase::Evaluate] {
+            if phase == Phase::Train && rows < layer.least_rows() {
+                continue;
+            }
+            for masked in [Some(None), padded].into_iter().flatten() {
+                cases.push(LayerCase { rows, phase, masked, zeros: zeros.clone() });
+            }
+        }
+    }
+    cases
+}
+
+fn describe(example: &LayerExample, shapes: &[Shape], case: &LayerCase) -> String {
+    let phase = match case.phase {
+        Phase::Train => "in training",
+        Phase::Evaluate => "in evaluation",
+    };
+    let padding = case.masked.map_or("", |_| ", with padding");
+    let keys = example.keys.replace('\n', ", ");
+    format!("{{ {keys} }} on {shapes:?}, {} rows, {phase}{padding}", case.rows)
 }
 
 /// The first of several draws that proves something; a draw that fails is final.
@@ -269,7 +301,8 @@ impl LossCase<'_> {
 
     fn in_domain(&self, theta: &[f64], x: Rows<'_, f64>) -> Result<bool, Error> {
         let mut workspace = chainrule_core::Workspace::new(self.objective.network(), self.rows)?;
-        let ctx = &mut chainrule_core::Ctx { executor: &chainrule_core::Inline };
+        let buffers = self.objective.start_buffers();
+        let ctx = &mut chainrule_core::Ctx::evaluate(&chainrule_core::Inline, &buffers);
         let outputs = self.objective.outputs(theta, &[x], &mut workspace, ctx);
         let (low, high) = self.example.outputs;
         // Well inside: a bound within the step of the differences is a kink of the domain.

@@ -97,7 +97,7 @@ fn schedule_alias(word: &str) -> &'static [&'static str] {
         }
         "steplr" | "stepdecay" => &["step"],
         "multisteplr" | "piecewise" | "piecewiseconstant" => &["multistep"],
-        "exponentiallr" | "exp" | "exponentialdecay" => &["exponential", "elu"],
+        "exponentiallr" | "exp" | "exponentialdecay" => &["exponential"],
         "cosineannealing" | "cosineannealinglr" | "cosinedecay" | "cosineannealingwarmrestarts" => {
             &["cosine"]
         }
@@ -109,7 +109,7 @@ fn schedule_alias(word: &str) -> &'static [&'static str] {
         "tmax" | "t0" | "totaliters" => &["decay_steps"],
         "totalsteps" => &["cycle_steps", "decay_steps"],
         "tmult" => &["restart_growth"],
-        "gamma" => &["factor", "weight"],
+        "gamma" => &["factor"],
         "milestones" => &["milestone_epochs"],
         "pctstart" => &["rise"],
         "endfactor" | "etamin" | "minlr" | "alphaf" => &["final_factor"],

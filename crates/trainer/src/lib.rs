@@ -21,7 +21,7 @@ mod trainer;
 
 pub use dataset::{Dataset, TargetData};
 pub use error::Error;
-pub use evaluate::Evaluator;
+pub use evaluate::{Evaluator, Values};
 pub use observer::{Observer, Progress, Record, Silent};
 pub use optimizer::{Adam, Optimizer, RmsProp, Sgd};
 pub use order::Order;

@@ -22,7 +22,7 @@ mod layer;
 mod objective;
 mod report;
 
-pub use layer::{LayerCase, check_layer};
+pub use layer::{LayerCase, Phase, check_layer};
 pub use objective::{check_objective, samples_crossing};
 pub use report::{Report, TensorReport, Verdict};
 

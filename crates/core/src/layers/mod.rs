@@ -6,6 +6,7 @@ mod chain;
 mod concat;
 mod dense;
 mod graph;
+mod masked;
 mod multiply;
 mod tuned;
 
@@ -15,6 +16,7 @@ pub use chain::Chain;
 pub use concat::Concat;
 pub use dense::Dense;
 pub use graph::{Graph, Node, Source};
+pub use masked::Masked;
 pub use multiply::Multiply;
 pub use tuned::Tuned;
 

@@ -1,12 +1,14 @@
 //! A layer that is trained otherwise than the rest of its network: frozen, or at a rate of its own.
 
-use crate::{Ctx, Derivation, Error, Float, Layer, Parameter, Pass, Rows, RowsMut, Shape, TapeLen};
+use crate::{
+    Buffer, Ctx, Derivation, Error, Float, Layer, Masking, Parameter, Pass, Rows, RowsMut, Shape, TapeLen,
+};
 
 /// The same function as the layer within; only what [`parameters`](Layer::parameters) says of training differs.
 ///
 /// # Derivation
 /// That of the layer within. The gradients of a frozen layer are still computed: `dx` is needed below it, and `dtheta`
-/// is left unused by the optimiser.
+/// is left unused by the optimiser. Buffers, such as running means, go on as they do.
 #[derive(Debug)]
 pub struct Tuned<F> {
     layer: Box<dyn Layer<F>>,
@@ -42,6 +44,26 @@ impl<F: Float> Layer<F> for Tuned<F> {
             parameter.rate *= self.rate;
         }
         parameters
+    }
+
+    fn buffers(&self) -> Vec<Buffer> {
+        self.layer.buffers()
+    }
+
+    fn least_rows(&self) -> usize {
+        self.layer.least_rows()
+    }
+
+    fn index_limit(&self) -> Option<usize> {
+        self.layer.index_limit()
+    }
+
+    fn masking(&self) -> Option<Masking> {
+        self.layer.masking()
+    }
+
+    fn masked_positions(&self) -> Vec<usize> {
+        self.layer.masked_positions()
     }
 
     fn tape(&self) -> TapeLen {
