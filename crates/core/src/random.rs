@@ -21,6 +21,8 @@ pub enum Purpose {
     Split = 3,
     /// The numbers at which gradients are checked.
     Gradcheck = 4,
+    /// Samples that are made up.
+    Synthetic = 5,
 }
 
 /// The generator for one use: the same arguments always give the same numbers, different ones unrelated numbers.

@@ -76,16 +76,11 @@ impl Card {
 
     /// What was fitted belongs to as many inputs as the network has; otherwise says what does not.
     fn check_preprocessing(&self) -> Result<(), &'static str> {
-        let Preprocessing { inputs, features, shift, divisor, .. } = &self.preprocessing;
         let count = self.input_shape.iter().try_fold(1, |count: usize, &axis| count.checked_mul(axis));
-        if count != Some(*inputs) || *inputs == 0 {
+        if count != Some(self.preprocessing.inputs) {
             return Err("samples");
         }
-        if features.as_ref().is_some_and(|features| features.len() != *inputs) {
-            return Err("features");
-        }
-        let fits = shift.len() == divisor.len() && (shift.is_empty() || shift.len() == *inputs);
-        if fits { Ok(()) } else { Err("scales") }
+        self.preprocessing.check()
     }
 
     /// The description as the file holds it: JSON with sorted keys.
