@@ -4,7 +4,7 @@ use chainrule_core::{Ctx, Inline, Layer, Rows, RowsMut, Shape, parameter_count};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::data::{Labels, Preprocessing};
+use crate::data::Preprocessing;
 use crate::diagnostic::{self, Diagnostics};
 use crate::document::{self, Node, Sources};
 use crate::model::{Head, ModelPlan};
@@ -174,9 +174,11 @@ impl<F: Number> Predictor<F> {
         outputs.into_iter().map(F::as_f64).collect()
     }
 
-    /// What the outputs of one sample are called and, if they are probabilities of classes, which class they say.
+    /// What the outputs of one sample are called and, if they are probabilities of classes, which class they say. Of a text
+    /// they are those of the token that follows the sample: the outputs of the last position.
     pub fn prediction(&self, outputs: &[f64]) -> Prediction {
         let names = self.output_names();
+        let outputs = &outputs[outputs.len() - self.named()..];
         let outputs = match self.tells_two_apart() {
             true => vec![1.0 - outputs[0], outputs[0]],
             false => outputs.to_vec(),
@@ -194,15 +196,23 @@ impl<F: Number> Predictor<F> {
 
     /// The names of the outputs: of the targets, or the labels of the classes, or numbers.
     pub fn output_names(&self) -> Vec<String> {
-        let Preprocessing { targets, labels, .. } = &self.preprocessing;
-        let labels = labels.as_ref().filter(|_| self.classifies()).map(Labels::names);
+        let targets = &self.preprocessing.targets;
+        let labels = self.preprocessing.class_names().filter(|_| self.classifies());
         if self.tells_two_apart() {
             return labels.unwrap_or_default();
         }
-        match labels.or(targets.clone()).filter(|names| names.len() == self.width()) {
+        match labels.or(targets.clone()).filter(|names| names.len() == self.named()) {
             Some(names) => names,
-            None if self.classifies() => (0..self.width()).map(|class| class.to_string()).collect(),
-            None => (0..self.width()).map(|index| format!("y{index}")).collect(),
+            None if self.classifies() => (0..self.named()).map(|class| class.to_string()).collect(),
+            None => (0..self.named()).map(|index| format!("y{index}")).collect(),
+        }
+    }
+
+    /// How many of the outputs are given, each under its name.
+    fn named(&self) -> usize {
+        match self.preprocessing.vocabulary {
+            Some(_) => self.network.output_shape().last(),
+            None => self.width(),
         }
     }
 

@@ -79,7 +79,9 @@ impl<F: Number> Session<F> {
         };
         let mut network = None;
         // The network is checked even if the data are not right, where they say how wide they are.
-        if let Some(shape) = raw.as_ref().map(data::Raw::shape).or_else(|| written_shape(&experiment.resolved)) {
+        if let Some(shape) =
+            raw.as_ref().map(data::Raw::shape).or_else(|| written_shape(&experiment.resolved))
+        {
             let width = shape.iter().try_fold(1, |width: usize, &axis| width.checked_mul(axis));
             keep(check_predict(experiment, width.unwrap_or(usize::MAX)), &mut mistakes)?;
             let shape = keep(input_shape(experiment, shape), &mut mistakes)?;
@@ -216,7 +218,11 @@ pub(crate) fn read_weights(path: &Path, parameters: usize) -> Result<Vec<u8>, Fa
         .map_err(|error| Failure::Data { path: path.to_owned(), message: format!("cannot be read: {error}") })
 }
 
-fn read_data<F: Number>(experiment: &Experiment, registry: &Registry, task: Task) -> Result<data::Raw, Failure> {
+fn read_data<F: Number>(
+    experiment: &Experiment,
+    registry: &Registry,
+    task: Task,
+) -> Result<data::Raw, Failure> {
     let (entry, keys) = experiment.variant(registry.data_types(), "data")?;
     let context = data::Context {
         task,
@@ -260,9 +266,8 @@ pub(crate) fn mistakes(experiment: &Experiment, registry: &Registry) -> Diagnost
 fn input_shape(experiment: &Experiment, of_data: Vec<usize>) -> Result<Shape, Failure> {
     let place = experiment.place(&["model", "input_shape"]);
     let mistake = |message: String| experiment.mistake(Diagnostic::new(message).at(place));
-    let checked = |axes: Vec<usize>| {
-        Shape::new(axes).map_err(|error| mistake(format!("model.input_shape: {error}")))
-    };
+    let checked =
+        |axes: Vec<usize>| Shape::new(axes).map_err(|error| mistake(format!("model.input_shape: {error}")));
     let of_data = checked(of_data)?;
     let Some(axes) = experiment.input_shape.clone() else { return Ok(of_data) };
     let (shape, width) = (checked(axes)?, of_data.len());

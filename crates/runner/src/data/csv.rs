@@ -116,7 +116,9 @@ fn series(raw: Raw, window: Window, context: &Context<'_>) -> Result<Raw, DataEr
     let target = |start: &usize| (start + window.extent() - 1) as u32;
     Ok(Raw {
         y_rows: Some(starts.iter().map(target).collect()),
-        x: raw.x.into_windows(window.length * features, starts.iter().map(|start| start * features).collect()),
+        x: raw
+            .x
+            .into_windows(window.length * features, starts.iter().map(|start| start * features).collect()),
         shape: Some(vec![window.length, features]),
         parts: Parts::Given(split),
         kept: Kept { window: Some((window, training)), ..Kept::default() },

@@ -105,11 +105,13 @@ struct Part {
 
 impl Part {
     fn open(images: &str, labels: &str) -> Result<Self, DataError> {
-        let part = Self { images: IdxFile::open(Path::new(images))?, labels: IdxFile::open(Path::new(labels))? };
+        let part =
+            Self { images: IdxFile::open(Path::new(images))?, labels: IdxFile::open(Path::new(labels))? };
         let (count, labels) = (part.images.samples(), &part.labels);
         if !labels.shape().is_empty() {
             let axes = labels.shape().len() + 1;
-            let exchanged = if part.images.shape().is_empty() { "; are images and labels exchanged?" } else { "" };
+            let exchanged =
+                if part.images.shape().is_empty() { "; are images and labels exchanged?" } else { "" };
             return Err(labels.wrong(format!("labels have one axis, but this file has {axes}{exchanged}")));
         }
         if labels.samples() != count {
@@ -173,9 +175,8 @@ fn check_sizes(
     // Each number as it was read and as the network takes it; each label as read, as a class, and of its part.
     let width = train.images.shape().iter().try_fold(1usize, |width, &axis| width.checked_mul(axis));
     let bytes = (train.images.kind().bytes_read() + context.bytes) as u128;
-    let needed = width.and_then(|width| {
-        (width as u128).checked_mul(bytes)?.checked_add(16)?.checked_mul(samples as u128)
-    });
+    let needed = width
+        .and_then(|width| (width as u128).checked_mul(bytes)?.checked_add(16)?.checked_mul(samples as u128));
     match needed.map_or_else(|| Err("more memory than there is".into()), memory::require) {
         Ok(()) => Ok(width.unwrap_or(1)),
         Err(needs) => Err(train.images.wrong(format!("{samples} samples need {needs}; set `limit`"))),
@@ -191,7 +192,8 @@ fn targets(labels: Vec<u32>, part: &Part, task: Task) -> Result<RawTargets, Data
             Err(part.labels.wrong(message))
         }
         Task::Binary { threshold } if threshold <= 0.0 => {
-            let message = "this loss takes targets -1 and 1, but labels are 0 and 1; use `binary_cross_entropy`";
+            let message =
+                "this loss takes targets -1 and 1, but labels are 0 and 1; use `binary_cross_entropy`";
             Err(part.labels.wrong(message))
         }
         _ => Ok(RawTargets::Values { data: labels.into_iter().map(f64::from).collect(), width: 1 }),

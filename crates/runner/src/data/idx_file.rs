@@ -111,9 +111,10 @@ impl IdxFile {
     /// The header's word against the file's length.
     fn check_length(&self, length: Length) -> Result<(), DataError> {
         // Four factors below 2^32 do not overflow; with the bytes of a number, the exponent is 131 at most.
-        let product = self.axes.iter().try_fold(self.kind.bytes() as u128, |product, &axis| {
-            product.checked_mul(axis as u128)
-        });
+        let product = self
+            .axes
+            .iter()
+            .try_fold(self.kind.bytes() as u128, |product, &axis| product.checked_mul(axis as u128));
         let promised = product.and_then(|product| product.checked_add(4 + 4 * self.axes.len() as u128));
         let axes = &self.axes;
         let Some(promised) = promised else {
@@ -172,7 +173,9 @@ impl IdxFile {
             return Err(self.wrong("it holds NaN or an infinity, which nothing can be learned from"));
         }
         // The end of a compressed file has its checksum.
-        if samples == self.samples() && self.reader.read(&mut [0]).map_err(|error| self.unreadable(&error))? > 0 {
+        if samples == self.samples()
+            && self.reader.read(&mut [0]).map_err(|error| self.unreadable(&error))? > 0
+        {
             return Err(self.wrong(format!("it is longer than its axes {:?} say; copy it again", self.axes)));
         }
         Ok(())
@@ -309,7 +312,10 @@ mod tests {
         let huge = [u32::MAX; 4];
         assert_refused(&idx(0x08, &huge, &[1]), "it is cut off");
         assert_refused(&idx(0x0e, &huge, &[1]), "more numbers than any file holds");
-        assert_refused(&gzip(&idx(0x08, &huge[..2], &[1])), "more than a compressed file of this size can hold");
+        assert_refused(
+            &gzip(&idx(0x08, &huge[..2], &[1])),
+            "more than a compressed file of this size can hold",
+        );
     }
 
     #[test]

@@ -21,8 +21,8 @@ pub(crate) use prepare::Plan;
 pub use prepare::{PrepareError, Prepared};
 pub use preprocessing::Preprocessing;
 pub(crate) use samples::{Numbers, Samples};
-pub(crate) use text::read_tokens;
 pub use text::Vocabulary;
+pub(crate) use text::read_tokens;
 pub use windows::Window;
 
 use std::path::PathBuf;
@@ -194,7 +194,11 @@ pub struct Context<'a> {
 impl Context<'_> {
     /// The place of a key of the table, or of the table.
     fn place(&self, key: &str) -> Place {
-        self.table.at(&[key]).map(|node| node.place).filter(|place| !place.is_none()).unwrap_or(self.table.place)
+        self.table
+            .at(&[key])
+            .map(|node| node.place)
+            .filter(|place| !place.is_none())
+            .unwrap_or(self.table.place)
     }
 
     /// A mistake at a key of the table.

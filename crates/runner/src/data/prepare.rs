@@ -83,8 +83,7 @@ impl<F: Float> Prepared<F> {
             });
             Dataset::new(x, raw.x.width(), targets.data(samples))
         };
-        let held_out =
-            |samples: &Vec<u32>| (!samples.is_empty()).then(|| dataset(samples)).transpose();
+        let held_out = |samples: &Vec<u32>| (!samples.is_empty()).then(|| dataset(samples)).transpose();
         let train = dataset(&split.train)?;
         let (validation, test) = (held_out(&split.validation)?, held_out(&split.test)?);
         Ok(Self { train, validation, test, split, preprocessing })

@@ -106,9 +106,7 @@ impl Vocabulary {
         for (index, c) in (0..).zip(chars.chars()) {
             indices[c as usize] = index;
         }
-        if let Some((position, c)) =
-            text.chars().enumerate().find(|&(_, c)| indices[c as usize] == UNKNOWN)
-        {
+        if let Some((position, c)) = text.chars().enumerate().find(|&(_, c)| indices[c as usize] == UNKNOWN) {
             let message = format!(
                 "character {} is {c:?}, which is none of the {} characters that the model was trained on",
                 position + 1,
@@ -193,8 +191,7 @@ fn read_text(path: &Path, level: Level, text: &mut Vec<u8>) -> Result<(), DataEr
         DataError::Content { path: path.to_owned(), message }
     })?;
     if text.len() as u64 > most {
-        let message =
-            format!("the text is longer than {}; use a part of it", memory::in_words(most.into()));
+        let message = format!("the text is longer than {}; use a part of it", memory::in_words(most.into()));
         return Err(DataError::Content { path: path.to_owned(), message });
     }
     if level == Level::Char {

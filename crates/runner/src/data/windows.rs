@@ -34,7 +34,7 @@ impl Window {
     }
 
     /// Where samples begin in `rows` rows, of which no target has to be there.
-    pub(crate) fn starts(self, rows: usize) -> impl ExactSizeIterator<Item = usize> {
+    pub(crate) fn starts(self, rows: usize) -> impl ExactSizeIterator<Item = usize> + Clone {
         let count = (rows + 1).saturating_sub(self.length).div_ceil(self.stride);
         (0..count).map(move |index| index * self.stride)
     }

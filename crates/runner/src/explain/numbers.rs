@@ -9,7 +9,6 @@ use super::Stage;
 use super::names::Names;
 use super::product::{Chains, Derivative, MAX_UNITS};
 use super::trace::Trace;
-use crate::data::Labels;
 use crate::error::Failure;
 use crate::experiment::Experiment;
 use crate::session::Session;

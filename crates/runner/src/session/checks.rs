@@ -119,14 +119,17 @@ fn check_vocabulary<F: Number>(
     );
     let help = match output.last() == tokens {
         true => format!("its shape must be [{context}, {tokens}]: a score for every token at every position"),
-        false => format!("give the last layer `units = {tokens}`, so that its output is [{context}, {tokens}]"),
+        false => {
+            format!("give the last layer `units = {tokens}`, so that its output is [{context}, {tokens}]")
+        }
     };
     Err(experiment.mistake(Diagnostic::new(message).at(experiment.place(&["data", "context"])).help(help)))
 }
 
 /// Where the targets are written or named.
 fn targets_place(experiment: &Experiment) -> Place {
-    let node = ["y", "target", "labels", "classes"].iter().find_map(|key| experiment.resolved.at(&["data", key]));
+    let node =
+        ["y", "target", "labels", "classes"].iter().find_map(|key| experiment.resolved.at(&["data", key]));
     node.map_or_else(|| experiment.place(&["data"]), |node| node.place)
 }
 
