@@ -161,7 +161,12 @@ pub(super) fn data_mistake(experiment: &Experiment, error: &Error, samples: &[u3
         Error::DataShape { what: "targets", .. } | Error::TargetKind { .. } => targets_place(experiment),
         _ => experiment.place(&["data"]),
     };
+    let has_classes =
+        ["labels", "classes"].iter().any(|key| experiment.resolved.at(&["data", key]).is_some());
     let help = match error {
+        Error::DataShape { what: "targets", .. } if has_classes => Some(
+            "the network must give one row of scores a sample; set `[model] input_shape` to one axis".into(),
+        ),
         Error::DataShape { what: "targets", found, .. } => {
             Some(format!("give the last layer `units = {found}`"))
         }
