@@ -2,22 +2,26 @@
 
 mod activate;
 mod add;
+mod bundle;
 mod chain;
 mod concat;
 mod dense;
 mod graph;
 mod masked;
 mod multiply;
+mod part;
 mod tuned;
 
 pub use activate::Activate;
 pub use add::Add;
+pub use bundle::Bundle;
 pub use chain::Chain;
 pub use concat::Concat;
 pub use dense::Dense;
 pub use graph::{Graph, Node, Source};
 pub use masked::Masked;
 pub use multiply::Multiply;
+pub use part::Part;
 pub use tuned::Tuned;
 
 use crate::{Error, Shape};
