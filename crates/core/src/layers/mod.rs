@@ -5,16 +5,22 @@ mod add;
 mod chain;
 mod concat;
 mod dense;
+mod dropout;
 mod graph;
+mod layer_norm;
 mod masked;
 mod multiply;
+mod standardise;
+mod sums;
 
 pub use activate::Activate;
 pub use add::Add;
 pub use chain::Chain;
 pub use concat::Concat;
 pub use dense::Dense;
+pub use dropout::Dropout;
 pub use graph::{Graph, Node, Source};
+pub use layer_norm::LayerNorm;
 pub use masked::Masked;
 pub use multiply::Multiply;
 
