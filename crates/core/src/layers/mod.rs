@@ -2,27 +2,33 @@
 
 mod activate;
 mod add;
+mod batch_norm;
 mod chain;
 mod concat;
 mod dense;
 mod dropout;
 mod graph;
+mod group_norm;
 mod layer_norm;
 mod masked;
 mod multiply;
+mod rms_norm;
 mod standardise;
 mod sums;
 
 pub use activate::Activate;
 pub use add::Add;
+pub use batch_norm::BatchNorm;
 pub use chain::Chain;
 pub use concat::Concat;
 pub use dense::Dense;
 pub use dropout::Dropout;
 pub use graph::{Graph, Node, Source};
+pub use group_norm::GroupNorm;
 pub use layer_norm::LayerNorm;
 pub use masked::Masked;
 pub use multiply::Multiply;
+pub use rms_norm::RmsNorm;
 
 use crate::{Error, Shape};
 

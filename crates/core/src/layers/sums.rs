@@ -14,7 +14,7 @@ const LANES: usize = 16;
 const BLOCK: usize = 16 * LANES;
 
 /// Columns that are summed together: whole cache lines of either number type.
-const COLUMNS: usize = 32;
+pub(super) const COLUMNS: usize = 32;
 
 /// Rows of a column that are summed before f64 takes over.
 const ROWS: usize = 16;
