@@ -175,11 +175,11 @@ fn test(core: &Path, filter: &str) -> Result<(), Verdict> {
         command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
         command
     };
-    let built = cargo(&["test", "--quiet", "--locked", "--lib", "--no-run"]).status();
+    let built = cargo(&["test", "--quiet", "--offline", "--lib", "--no-run"]).status();
     if !built.is_ok_and(|status| status.success()) {
         return Err(Verdict::Unviable);
     }
-    let mut child = cargo(&["test", "--quiet", "--locked", "--lib", "--", filter])
+    let mut child = cargo(&["test", "--quiet", "--offline", "--lib", "--", filter])
         .spawn()
         .map_err(|_| Verdict::Unviable)?;
     let start = Instant::now();
