@@ -8,7 +8,7 @@ use chainrule_core::activation::{Sigmoid, Softmax};
 use chainrule_core::layers::{Activate, Chain};
 use chainrule_core::{Buffer, Layer, Objective, Parameter, Shape, parameter_count};
 use chainrule_trainer::metrics::{Metric, Scoring, Task};
-use chainrule_trainer::{Dataset, Optimizer};
+use chainrule_trainer::{Dataset, Optimizer, Schedule};
 
 use crate::data::{self, DataError, Plan, Prepared, Preprocessing};
 use crate::diagnostic::{Diagnostic, Diagnostics, counted};
@@ -21,6 +21,9 @@ use crate::registry::{Number, Outputs, Registry};
 use crate::storage;
 use crate::weights::{self, Tensors, Weights};
 use checks::{check_head, check_labels, check_metrics, check_predict, data_mistake, prepare_mistake};
+
+/// More steps an epoch than anything that is given in steps, to check all that does not depend on their number.
+const ANY_STEPS: u64 = 1 << 40;
 
 /// A network ready to be trained on its data.
 #[derive(Debug)]
@@ -45,6 +48,8 @@ pub struct Session<F> {
     pub preprocessing: Preprocessing,
     /// How steps are taken.
     pub optimizer: Box<dyn Optimizer<F>>,
+    /// The learning rate of each step.
+    pub schedule: Box<dyn Schedule>,
     /// The shape of one sample.
     pub input_shape: Shape,
     /// What the outputs are.
@@ -72,6 +77,8 @@ impl<F: Number> Session<F> {
         let mut mistakes = Diagnostics::new();
         keep(check_head(experiment, outputs), &mut mistakes)?;
         let optimizer = keep(experiment.optimizer::<F>(registry), &mut mistakes)?;
+        // Only the keys: how many steps an epoch has is not known yet.
+        let schedule = keep(experiment.schedule(registry, ANY_STEPS), &mut mistakes)?;
         let task = experiment.task(registry)?;
         keep(check_metrics(experiment, task), &mut mistakes)?;
         let raw = match read_data(experiment, registry, task) {
@@ -138,9 +145,14 @@ impl<F: Number> Session<F> {
                 keep(checked.map_err(|error| data_mistake(experiment, &error, samples)), &mut mistakes)?;
             }
         }
-        if !mistakes.is_empty() {
+        let steps_per_epoch = train.len().div_ceil(experiment.train.batch_size) as u64;
+        let schedule = match schedule {
+            Some(_) => keep(experiment.schedule(registry, steps_per_epoch), &mut mistakes)?,
+            None => None,
+        };
+        let Some(schedule) = schedule.filter(|_| mistakes.is_empty()) else {
             return Err(experiment.mistake(mistakes));
-        }
+        };
         let session = Self {
             buffers: objective.buffers(),
             objective,
@@ -152,6 +164,7 @@ impl<F: Number> Session<F> {
             test,
             preprocessing,
             optimizer,
+            schedule,
             input_shape,
             outputs,
             head,

@@ -8,6 +8,7 @@ mod dense;
 mod graph;
 mod masked;
 mod multiply;
+mod tuned;
 
 pub use activate::Activate;
 pub use add::Add;
@@ -17,6 +18,7 @@ pub use dense::Dense;
 pub use graph::{Graph, Node, Source};
 pub use masked::Masked;
 pub use multiply::Multiply;
+pub use tuned::Tuned;
 
 use crate::{Error, Shape};
 

@@ -55,6 +55,7 @@ fn train<F: Number>(
         validation: session.validation.as_ref(),
         scoring: Some(session.scoring()),
         optimizer: session.optimizer.as_ref(),
+        schedule: session.schedule.as_ref(),
         settings: settings(experiment),
         threads: &threads,
     };
@@ -128,7 +129,7 @@ fn settings(experiment: &Experiment) -> Settings {
         batch_size: train.batch_size,
         order: if train.shuffle { Order::Shuffled { seed: experiment.seed } } else { Order::Fixed },
         seed: experiment.seed,
-        learning_rate: experiment.optimizer.learning_rate,
+        clip: experiment.optimizer.clip(),
         decay_on: experiment.optimizer.weight_decay_on.into(),
         log_every: train.log_every,
         evaluate_train: train.evaluate_train,
