@@ -136,11 +136,8 @@ fn graph<F: Float>(size: Size) -> Box<dyn Layer<F>> {
     let pair = [hidden.clone(), hidden];
     let joined = Concat::new(&pair, 0).unwrap();
     let output = dense(Layer::<F>::output_shape(&joined).len(), OUTPUTS, Sigmoid);
-    let node = |name: &str, layer: Box<dyn Layer<F>>, inputs: &[Source]| Node {
-        name: name.into(),
-        layer,
-        inputs: inputs.to_vec(),
-    };
+    let node =
+        |name: &str, layer: Box<dyn Layer<F>>, inputs: &[Source]| Node::new(name, layer, inputs.to_vec());
     let nodes = vec![
         node("left", dense(size.inputs, size.hidden, Tanh), &[Source::Input(0)]),
         node("right", dense(size.inputs, size.hidden, Gelu::exact()), &[Source::Input(0)]),
@@ -233,7 +230,7 @@ fn warm_step<F: Float>(
     let mut workspace = Workspace::new(objective.network(), rows).unwrap();
     let mut step = |number| {
         gradient.fill(F::zero());
-        let ctx = &mut Ctx { executor: &Inline };
+        let ctx = &mut Ctx::evaluate(&Inline, &[]);
         let inputs = &[inputs];
         let total =
             objective.gradient(&theta, inputs, targets, &mut gradient, &mut [None], &mut workspace, ctx);
@@ -271,6 +268,7 @@ fn run<F: Float>(
             epochs,
             batch_size: size.rows,
             order,
+            seed: 0,
             learning_rate: 0.01,
             decay_on: DecayOn::Weights,
             log_every: 1,
@@ -278,7 +276,7 @@ fn run<F: Float>(
         },
         threads: &Threads::one(),
     };
-    watched(watch, || trainer.fit(&mut theta, &mut Silent).expect("a loss that stays finite"))
+    watched(watch, || trainer.fit(&mut theta, &mut [], &mut Silent).expect("a loss that stays finite"))
 }
 
 const ORDERS: [Order; 2] = [Order::Fixed, Order::Shuffled { seed: 4 }];

@@ -72,6 +72,7 @@ fn fewest(threads: usize) -> usize {
             epochs: EPOCHS,
             batch_size: 200,
             order: Order::Shuffled { seed: 4 },
+            seed: 0,
             learning_rate: 0.01,
             decay_on: DecayOn::All,
             log_every: 1,
@@ -80,7 +81,7 @@ fn fewest(threads: usize) -> usize {
         threads: &threads,
     };
     let mut counts = Counts(Vec::with_capacity(EPOCHS as usize));
-    trainer.fit(&mut theta, &mut counts).unwrap();
+    trainer.fit(&mut theta, &mut [], &mut counts).unwrap();
     assert_eq!(counts.0.len(), EPOCHS as usize);
     counts.0.windows(2).map(|pair| pair[1] - pair[0]).min().expect("several epochs")
 }

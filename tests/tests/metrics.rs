@@ -5,7 +5,7 @@ use chainrule_core::activation::Linear;
 use chainrule_core::layers::Activate;
 use chainrule_tests::vector;
 use chainrule_trainer::metrics::{Metric, Score, Scorer, Scoring, Task};
-use chainrule_trainer::{Dataset, TargetData, Threads};
+use chainrule_trainer::{Dataset, TargetData, Threads, Values};
 use serde_json::Value as Json;
 
 /// The cases of one kind of target.
@@ -40,7 +40,7 @@ fn scores(case: &Json, task: Task, threads: &Threads) -> Vec<(Metric, Score)> {
     assert_eq!(metrics.len(), expected.len());
     let scoring = Scoring { network: &network, task, metrics: &metrics };
     let mut scorer = Scorer::new(scoring, data.len(), threads.count()).expect("metrics that fit");
-    threads.run(|_: &dyn Executor<f64>| scorer.scores(&[], &data))
+    threads.run(|_: &dyn Executor<f64>| scorer.scores(Values { theta: &[], buffers: &[] }, &data))
 }
 
 fn assert_equals_scikit_learn(kind: &str, task: Task) {

@@ -125,7 +125,7 @@ fn objective() -> Objective<f64> {
 fn outputs(objective: &Objective<f64>, theta: &[f64], x: &[f64]) -> Vec<f64> {
     let x = Rows::new(x, objective.input_shapes()[0].len());
     let mut workspace = Workspace::new(objective.network(), x.len()).unwrap();
-    objective.outputs(theta, &[x], &mut workspace, &mut Ctx { executor: &Inline }).data().to_vec()
+    objective.outputs(theta, &[x], &mut workspace, &mut Ctx::evaluate(&Inline, &[])).data().to_vec()
 }
 
 /// The gradient of one sample's loss, in the order of the reference.
@@ -139,7 +139,7 @@ fn gradient(objective: &Objective<f64>, numbers: [f64; 9], x: [f64; 2], y_true: 
         &mut dtheta,
         &mut [None],
         &mut workspace,
-        &mut Ctx { executor: &Inline },
+        &mut Ctx::evaluate(&Inline, &[]),
     );
     numbers_of(dtheta)
 }
@@ -217,6 +217,7 @@ fn training_ends_where_the_notebook_ends() {
             epochs: reference.epochs,
             batch_size: 1,
             order: Order::Fixed,
+            seed: 0,
             learning_rate: reference.learning_rate,
             decay_on: DecayOn::All,
             log_every: 10,
@@ -228,7 +229,7 @@ fn training_ends_where_the_notebook_ends() {
     for run in &reference.runs {
         let mut theta = theta_of(run.start);
         let mut records = Records::default();
-        let outcome = trainer.fit(&mut theta, &mut records).unwrap();
+        let outcome = trainer.fit(&mut theta, &mut [], &mut records).unwrap();
         assert_eq!(outcome.steps, 4000);
 
         for (index, (found, expected)) in numbers_of(theta).into_iter().zip(run.end).enumerate() {

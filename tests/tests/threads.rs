@@ -10,7 +10,7 @@ use chainrule_core::{
 };
 use chainrule_tests::{Records, chain, classes, dense, numbers, vector};
 use chainrule_trainer::optimizer::DecayOn;
-use chainrule_trainer::{Dataset, Evaluator, Order, Settings, Sgd, TargetData, Threads, Trainer};
+use chainrule_trainer::{Dataset, Evaluator, Order, Settings, Sgd, TargetData, Threads, Trainer, Values};
 
 const THREADS: [usize; 5] = [1, 2, 3, 4, 8];
 
@@ -28,11 +28,8 @@ const SAMPLES: usize = 1100;
 
 /// Two branches, multiplied, on one wide layer: all products are cut, and a gradient is the sum of two terms.
 fn network<F: Float>() -> Box<dyn Layer<F>> {
-    let node = |name: &str, layer: Box<dyn Layer<F>>, inputs: &[Source]| Node {
-        name: name.into(),
-        layer,
-        inputs: inputs.to_vec(),
-    };
+    let node =
+        |name: &str, layer: Box<dyn Layer<F>>, inputs: &[Source]| Node::new(name, layer, inputs.to_vec());
     let product = Multiply::new(&[vector(37), vector(37)]).unwrap();
     let nodes = vec![
         node("wide", dense(INPUTS, 301, Gelu::exact()), &[Source::Input(0)]),
@@ -79,6 +76,7 @@ fn trained<F: Float>(objective: &Objective<F>, data: [&Dataset<F>; 2], count: us
             epochs: 2,
             batch_size: BATCH,
             order: Order::Shuffled { seed: 5 },
+            seed: 0,
             learning_rate: 0.1,
             decay_on: DecayOn::All,
             log_every: 1,
@@ -88,7 +86,7 @@ fn trained<F: Float>(objective: &Objective<F>, data: [&Dataset<F>; 2], count: us
     };
     let mut theta = start_values(objective);
     let mut records = Records::default();
-    trainer.fit(&mut theta, &mut records).unwrap();
+    trainer.fit(&mut theta, &mut [], &mut records).unwrap();
     let losses = records.0.iter().flat_map(|record| {
         let evaluated = [record.train_loss, record.validation_loss].map(|loss| loss.expect("asked for"));
         [record.running_loss, evaluated[0], evaluated[1]]
@@ -135,7 +133,7 @@ fn assert_threads_do_not_change_evaluation<F: Float>() {
     let mut serial = Total::default();
     for start in (0..SAMPLES).step_by(PART) {
         let (inputs, targets) = data.batch(start..(start + PART).min(SAMPLES));
-        let ctx = &mut Ctx { executor: &Inline };
+        let ctx = &mut Ctx::evaluate(&Inline, &[]);
         serial += objective.value(&theta, &[inputs], targets, &mut workspace, ctx);
     }
     assert_eq!(serial.terms, (SAMPLES * 5) as f64);
@@ -145,7 +143,9 @@ fn assert_threads_do_not_change_evaluation<F: Float>() {
         let mut evaluator = Evaluator::new(&objective, SAMPLES, threads.count()).unwrap();
         // Twice: what an evaluation leaves in its memory must not reach the next.
         for _ in 0..2 {
-            let total = threads.run(|_: &dyn Executor<F>| evaluator.total(&objective, &theta, &data));
+            let total = threads.run(|_: &dyn Executor<F>| {
+                evaluator.total(&objective, Values { theta: &theta, buffers: &[] }, &data)
+            });
             let found = [total.sum.to_bits(), total.terms.to_bits()];
             assert_eq!(found, [serial.sum, serial.terms].map(f64::to_bits), "{count} threads, {}", F::NAME);
         }
@@ -190,7 +190,7 @@ fn stepped<F: Float>(objective: &Objective<F>, data: &Dataset<F>, executor: &dyn
     let mut workspace = Workspace::new(objective.network(), BATCH).unwrap();
     for _ in 0..3 {
         let mut gradient = vec![F::zero(); theta.len()];
-        let ctx = &mut Ctx { executor };
+        let ctx = &mut Ctx::evaluate(executor, &[]);
         let inputs = &[inputs];
         objective.gradient(&theta, inputs, targets, &mut gradient, &mut [None], &mut workspace, ctx);
         theta.iter_mut().zip(gradient).for_each(|(theta, gradient)| *theta -= F::of(0.1) * gradient);

@@ -75,6 +75,34 @@ pub enum Error {
         /// The name that is taken.
         name: String,
     },
+    /// A layer cannot use the parameters of another.
+    #[error("layer \"{layer}\" needs tensors {needs}, but \"{source_name}\", which it is tied to, has {has}")]
+    Tie {
+        /// The layer that has no parameters of its own.
+        layer: String,
+        /// The shapes of the tensors that it needs.
+        needs: String,
+        /// The layer that it is tied to.
+        source_name: String,
+        /// The shapes of the tensors there.
+        has: String,
+    },
+    /// A key of a layer has a value that does not go with its input or its other keys.
+    #[error("{layer}: {message}")]
+    Layer {
+        /// The kind of layer.
+        layer: &'static str,
+        /// What does not fit, with the numbers, and what would.
+        message: String,
+    },
+    /// Padding cannot be followed through a layer that changes the number of positions.
+    #[error("padding is marked for {marked} positions, but a layer that skips it goes over {found}")]
+    Positions {
+        /// Positions of the mask.
+        marked: usize,
+        /// Positions of the layer.
+        found: usize,
+    },
     /// A loss cannot judge outputs of this shape.
     #[error("{loss} needs {need}, but the network gives {found}")]
     LossShape {

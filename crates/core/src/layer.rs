@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Derivation, Executor, Float, Parameter, Rows, RowsMut, Shape};
+use crate::{Buffer, Ctx, Derivation, Float, Masking, Parameter, Rows, RowsMut, Shape};
 
 /// The most inputs that one layer can take; a longer sum or concatenation nests.
 pub const MAX_INPUTS: usize = 16;
@@ -24,19 +24,6 @@ impl TapeLen {
     #[inline]
     pub fn for_rows(self, rows: usize) -> usize {
         self.per_row * rows + self.per_batch
-    }
-}
-
-/// What a layer is lent beside its buffers: nothing that it could keep.
-#[derive(Clone, Copy)]
-pub struct Ctx<'a, F> {
-    /// Who runs the tiles of the work.
-    pub executor: &'a dyn Executor<F>,
-}
-
-impl<F> fmt::Debug for Ctx<'_, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ctx").finish_non_exhaustive()
     }
 }
 
@@ -84,6 +71,32 @@ pub trait Layer<F: Float>: fmt::Debug + Send + Sync {
 
     /// The tensors of the layer, in the order of `theta`.
     fn parameters(&self) -> Vec<Parameter>;
+
+    /// Its numbers that are neither parameters nor activations, in the order of [`Mode`](crate::Mode)'s `buffers`.
+    fn buffers(&self) -> Vec<Buffer> {
+        Vec::new()
+    }
+
+    /// The smallest batch that it can be trained on: a variance over the batch needs two rows.
+    fn least_rows(&self) -> usize {
+        1
+    }
+
+    /// If its input is indices, whole numbers from 0, the number that they are below. Whoever has the data checks them;
+    /// there is no gradient by an index.
+    fn index_limit(&self) -> Option<usize> {
+        None
+    }
+
+    /// Which positions of its input it declares to be padding, if it does.
+    fn masking(&self) -> Option<Masking> {
+        None
+    }
+
+    /// For every layer in it that skips padding, over how many positions it goes.
+    fn masked_positions(&self) -> Vec<usize> {
+        Vec::new()
+    }
 
     /// The scratch that [`forward`](Layer::forward) wants to keep for the way back.
     fn tape(&self) -> TapeLen {

@@ -6,6 +6,7 @@
 //! Start reading at [`Layer`], then `layers/dense.rs`, which is the notebook's derivation in matrix form.
 
 pub mod activation;
+mod context;
 mod derivation;
 mod error;
 pub mod executor;
@@ -15,6 +16,7 @@ mod initializer;
 mod layer;
 pub mod layers;
 pub mod loss;
+mod masking;
 pub mod matmul;
 mod objective;
 mod parameter;
@@ -23,13 +25,15 @@ mod rows;
 mod shape;
 
 pub use activation::{Activation, Elementwise};
+pub use context::{Buffer, Ctx, Draw, Mode, buffer_count, initial_buffers};
 pub use derivation::{Derivation, Formula, Rule, Symbol};
 pub use error::Error;
 pub use executor::{Executor, Inline};
 pub use float::Float;
 pub use initializer::Initializer;
-pub use layer::{Ctx, Layer, MAX_INPUTS, Pass, TapeLen};
+pub use layer::{Layer, MAX_INPUTS, Pass, TapeLen};
 pub use loss::{Loss, Pointwise, TargetKind, Targets};
+pub use masking::Masking;
 pub use objective::{Objective, Total, Workspace};
 pub use parameter::{Fans, Parameter, Role, initialize, parameter_count};
 pub use rows::{Rows, RowsMut};

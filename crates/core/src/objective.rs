@@ -1,8 +1,11 @@
 //! Network and loss together: a scalar function of the parameters, and its gradient.
 
+mod masked;
+
+use crate::layers::Masked;
 use crate::{
-    Ctx, Error, Float, Layer, Loss, Parameter, Pass, Rows, RowsMut, Shape, TargetKind, Targets, initialize,
-    parameter_count,
+    Buffer, Ctx, Error, Float, Layer, Loss, Masking, Parameter, Pass, Rows, RowsMut, Shape, TargetKind,
+    Targets, initial_buffers, initialize, parameter_count,
 };
 
 /// A sum of losses and the number of its terms; the loss is their ratio.
@@ -17,6 +20,9 @@ pub struct Total {
 }
 
 impl Total {
+    /// No terms yet.
+    pub const NONE: Self = Self { sum: 0.0, terms: 0.0 };
+
     /// The mean of the terms; NaN without any.
     pub fn mean(self) -> f64 {
         self.sum / self.terms
@@ -88,6 +94,8 @@ impl<F: Float> Workspace<F> {
 pub struct Objective<F> {
     network: Box<dyn Layer<F>>,
     loss: Box<dyn Loss<F>>,
+    /// Which positions the loss leaves out: of an output with a row for each position of the input.
+    masking: Option<Masking>,
 }
 
 impl<F: Float> Objective<F> {
@@ -103,8 +111,20 @@ impl<F: Float> Objective<F> {
                 need: "a score for every class",
                 found: found.clone(),
             }),
-            _ => Ok(Self { network, loss }),
+            _ => Ok(Self { network, loss, masking: None }),
         }
+    }
+
+    /// The same objective of samples that are padded: layers that go over positions skip padding, and so does the loss
+    /// if the output has a row for each position.
+    ///
+    /// # Errors
+    /// [`Error::Positions`] if a layer that skips padding goes over another number of positions than the input has.
+    pub fn with_masking(self, masking: Masking) -> Result<Self, Error> {
+        let network: Box<dyn Layer<F>> = Box::new(Masked::new(self.network, masking)?);
+        let axes = network.output_shape().axes();
+        let has_rows = axes.len() > 1 && axes[0] == masking.positions;
+        Ok(Self { network, loss: self.loss, masking: has_rows.then_some(masking) })
     }
 
     /// The network.
@@ -120,6 +140,16 @@ impl<F: Float> Objective<F> {
     /// The tensors of the parameters, in order.
     pub fn parameters(&self) -> Vec<Parameter> {
         self.network.parameters()
+    }
+
+    /// The buffers of the network, in order.
+    pub fn buffers(&self) -> Vec<Buffer> {
+        self.network.buffers()
+    }
+
+    /// The buffers as they are before training.
+    pub fn start_buffers(&self) -> Vec<F> {
+        initial_buffers(&self.buffers())
     }
 
     /// Start values of all parameters, drawn from `seed`.
@@ -164,7 +194,10 @@ impl<F: Float> Objective<F> {
         ctx: &mut Ctx<'_, F>,
     ) -> Total {
         let y = self.outputs(theta, inputs, workspace, ctx);
-        Total { sum: self.loss.value(y, targets), terms: self.loss.terms(y) }
+        match self.masking {
+            None => Total { sum: self.loss.value(y, targets), terms: self.loss.terms(y) },
+            Some(masking) => masked::value(self.loss.as_ref(), masking, inputs[0], y, targets),
+        }
     }
 
     /// The outputs of one batch.
@@ -198,12 +231,18 @@ impl<F: Float> Objective<F> {
         self.network.forward(theta, inputs, RowsMut::new(y, width), tape, ctx);
 
         let y = Rows::new(y, width);
-        let terms = self.loss.terms(y);
-        let sum = self.loss.gradient(y, targets, F::of(terms.recip()), RowsMut::new(dy, width));
+        let loss = self.loss.as_ref();
+        let total = match self.masking {
+            None => {
+                let terms = loss.terms(y);
+                Total { sum: loss.gradient(y, targets, F::of(terms.recip()), RowsMut::new(dy, width)), terms }
+            }
+            Some(masking) => masked::gradient(loss, masking, inputs[0], y, targets, RowsMut::new(dy, width)),
+        };
         let pass = Pass { inputs, y, tape };
         self.network.backward(theta, pass, RowsMut::new(dy, width), dx, ctx);
         let pass = Pass { inputs, y, tape };
         self.network.accumulate(theta, pass, Rows::new(dy, width), dtheta, ctx);
-        Total { sum, terms }
+        total
     }
 }

@@ -21,8 +21,10 @@ pub enum Purpose {
     Split = 3,
     /// The numbers at which gradients are checked.
     Gradcheck = 4,
+    /// Dropout and noise in a training step.
+    Noise = 5,
     /// Samples that are made up.
-    Synthetic = 5,
+    Synthetic = 6,
 }
 
 /// The generator for one use: the same arguments always give the same numbers, different ones unrelated numbers.

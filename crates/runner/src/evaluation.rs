@@ -2,7 +2,7 @@
 
 use chainrule_core::Executor;
 use chainrule_trainer::metrics::{Metric, Score, Scorer};
-use chainrule_trainer::{Evaluator, Threads};
+use chainrule_trainer::{Evaluator, Threads, Values};
 use serde_json::{Map, Value as Json, json};
 
 use crate::error::Failure;
@@ -19,10 +19,10 @@ pub(crate) struct Evaluation {
     scores: Vec<(Metric, Score)>,
 }
 
-/// Evaluates `theta` on every part of the data of a session.
+/// Evaluates a network on every part of the data of a session.
 pub(crate) fn evaluate<F: Number>(
     session: &Session<F>,
-    theta: &[F],
+    values: Values<'_, F>,
     threads: &Threads,
 ) -> Result<Vec<Evaluation>, Failure> {
     let samples = session.most_samples();
@@ -34,8 +34,8 @@ pub(crate) fn evaluate<F: Number>(
     let mut evaluation = |(part, data)| {
         threads.run(|_: &dyn Executor<F>| Evaluation {
             part,
-            loss: evaluator.total(&session.objective, theta, data).mean(),
-            scores: scorer.as_mut().map_or_else(Vec::new, |scorer| scorer.scores(theta, data)),
+            loss: evaluator.total(&session.objective, values, data).mean(),
+            scores: scorer.as_mut().map_or_else(Vec::new, |scorer| scorer.scores(values, data)),
         })
     };
     Ok(session.parts().map(&mut evaluation).collect())

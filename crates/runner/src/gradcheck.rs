@@ -1,6 +1,6 @@
 //! Gradient checks of every registered type: whoever is registered is enrolled.
 
-use chainrule_core::gradcheck::{LayerCase, Options, Report, Verdict, check_layer, check_objective};
+use chainrule_core::gradcheck::{LayerCase, Options, Phase, Report, Verdict, check_layer, check_objective};
 use chainrule_core::layers::{Activate, Dense};
 use chainrule_core::random::{self, Purpose};
 use chainrule_core::{
@@ -10,7 +10,9 @@ use ndarray_rand::rand::Rng;
 
 use crate::conform::Schema;
 use crate::document::{Node, Sources, parse};
-use crate::registry::{BuildError, Entry, LayerContext, LossExample, Number, Registry, TargetDomain};
+use crate::registry::{
+    BuildError, Entry, LayerContext, LayerExample, LossExample, Number, Registry, TargetDomain, find,
+};
 
 /// The batches that everything is checked with.
 const ROWS: [usize; 3] = [1, 2, 7];
@@ -60,11 +62,11 @@ pub fn check_registered(registry: &Registry) -> Result<Vec<RegisteredCheck>, Exa
             let shapes = shapes.map_err(|error| failed(error.to_string()))?;
             let layer = f64::layer(entry, &keys, &mut LayerContext::new(&shapes, None));
             let layer = layer.map_err(|error| failed(error.to_string()))?;
-            for rows in ROWS {
-                let setting =
-                    format!("{{ {} }} on {shapes:?}, {rows} rows", example.keys.replace('\n', ", "));
-                let report = prove(|seed| check_one(layer.as_ref(), rows, seed))
-                    .map_err(|error| failed(error.to_string()))?;
+            for case in cases(layer.as_ref(), &example) {
+                let setting = describe(&example, &shapes, &case);
+                let report =
+                    prove(|seed| check_layer(layer.as_ref(), &case, Options { seed, ..Options::default() }));
+                let report = report.map_err(|error| failed(error.to_string()))?;
                 checks.push(RegisteredCheck { kind: "layer", name: entry.name, setting, report });
             }
         }
@@ -81,13 +83,44 @@ pub fn check_registered(registry: &Registry) -> Result<Vec<RegisteredCheck>, Exa
     Ok(checks)
 }
 
+/// Builds a registered layer from its keys as an experiment file would have them, `type` among them, for inputs of these
+/// shapes: for tests of single layers. Its activation is not applied.
+///
+/// # Errors
+/// What is wrong with the text, in words.
+pub fn build_layer<F: Number>(
+    registry: &Registry,
+    text: &str,
+    inputs: &[Shape],
+) -> Result<Box<dyn Layer<F>>, String> {
+    let mut sources = Sources::new();
+    let source = sources.add_argument(text.to_owned());
+    let (mut node, mistakes) = parse(&sources, source);
+    if let Some(mistake) = mistakes.iter().next() {
+        return Err(mistake.message.clone());
+    }
+    let name = node.as_table_mut().and_then(|table| table.remove("type"));
+    let name = name.as_ref().and_then(|entry| entry.as_str()).unwrap_or_default();
+    let entry = find(registry.layers(), name).ok_or_else(|| format!("no layer is named `{name}`"))?;
+    let node = conforming(&entry.schema, node)?;
+    F::layer(entry, &node, &mut LayerContext::new(inputs, None)).map_err(|error| error.to_string())
+}
+
 /// Keys as a file would have them, checked against the type's own schema, defaults filled in.
 pub(crate) fn keys(schema: &serde_json::Value, text: &str) -> Result<Node, String> {
     let mut sources = Sources::new();
     let source = sources.add_argument(text.to_owned());
-    let (mut node, mut mistakes) = parse(&sources, source);
+    let (node, mistakes) = parse(&sources, source);
+    match mistakes.iter().next() {
+        Some(mistake) => Err(mistake.message.clone()),
+        None => conforming(schema, node),
+    }
+}
+
+/// A tree that conforms to a schema, defaults filled in.
+fn conforming(schema: &serde_json::Value, mut node: Node) -> Result<Node, String> {
     let schema = Schema::new(schema);
-    mistakes.append(schema.check(&node));
+    let mistakes = schema.check(&node);
     if let Some(mistake) = mistakes.iter().next() {
         return Err(mistake.message.clone());
     }
@@ -96,7 +129,37 @@ pub(crate) fn keys(schema: &serde_json::Value, text: &str) -> Result<Node, Strin
 }
 
 fn check_one(layer: &dyn Layer<f64>, rows: usize, seed: u64) -> Result<Report, Error> {
-    check_layer(layer, &LayerCase { rows, zeros: Vec::new() }, Options { seed, ..Options::default() })
+    let case = LayerCase { rows, ..LayerCase::default() };
+    check_layer(layer, &case, Options { seed, ..Options::default() })
+}
+
+/// A layer in every batch that it can be trained on, as it trains and as it predicts, with padding where it skips it.
+fn cases(layer: &dyn Layer<f64>, example: &LayerExample) -> Vec<LayerCase> {
+    let zeros: Vec<(String, &'static str)> =
+        example.zeros.iter().map(|&(tensor, reason)| (tensor.to_owned(), reason)).collect();
+    let padded = layer.masked_positions().first().map(|&positions| Some(positions));
+    let mut cases = Vec::new();
+    for rows in ROWS {
+        for phase in [Phase::Train, Phase::Evaluate] {
+            if phase == Phase::Train && rows < layer.least_rows() {
+                continue;
+            }
+            for masked in [Some(None), padded].into_iter().flatten() {
+                cases.push(LayerCase { rows, phase, masked, zeros: zeros.clone() });
+            }
+        }
+    }
+    cases
+}
+
+fn describe(example: &LayerExample, shapes: &[Shape], case: &LayerCase) -> String {
+    let phase = match case.phase {
+        Phase::Train => "in training",
+        Phase::Evaluate => "in evaluation",
+    };
+    let padding = case.masked.map_or("", |_| ", with padding");
+    let keys = example.keys.replace('\n', ", ");
+    format!("{{ {keys} }} on {shapes:?}, {} rows, {phase}{padding}", case.rows)
 }
 
 /// The first of several draws that proves something; a draw that fails is final.
@@ -269,7 +332,8 @@ impl LossCase<'_> {
 
     fn in_domain(&self, theta: &[f64], x: Rows<'_, f64>) -> Result<bool, Error> {
         let mut workspace = chainrule_core::Workspace::new(self.objective.network(), self.rows)?;
-        let ctx = &mut chainrule_core::Ctx { executor: &chainrule_core::Inline };
+        let buffers = self.objective.start_buffers();
+        let ctx = &mut chainrule_core::Ctx::evaluate(&chainrule_core::Inline, &buffers);
         let outputs = self.objective.outputs(theta, &[x], &mut workspace, ctx);
         let (low, high) = self.example.outputs;
         // Well inside: a bound within the step of the differences is a kink of the domain.
@@ -319,7 +383,29 @@ impl OwnedTargets {
 
 #[cfg(test)]
 mod tests {
+    use chainrule_core::gradcheck::batch_additivity;
+
     use super::*;
+
+    #[test]
+    fn gradients_of_every_layer_are_the_sums_of_its_samples() {
+        let registry = Registry::standard();
+        for entry in registry.layers() {
+            for example in (entry.build.examples)() {
+                let keys = keys(&entry.schema, example.keys).unwrap();
+                let shapes: Vec<Shape> =
+                    example.inputs.iter().map(|axes| Shape::new(axes.clone()).unwrap()).collect();
+                let layer = f64::layer(entry, &keys, &mut LayerContext::new(&shapes, None)).unwrap();
+                // In evaluation: statistics of a batch and noise of a row belong to the whole batch.
+                for case in cases(layer.as_ref(), &example) {
+                    if case.phase == Phase::Evaluate {
+                        let error = batch_additivity(layer.as_ref(), &case, Options::default()).unwrap();
+                        assert!(error < 1e-12, "{}: {error:e}", describe(&example, &shapes, &case));
+                    }
+                }
+            }
+        }
+    }
 
     #[test]
     fn every_registered_type_is_checked_and_proven() {

@@ -295,11 +295,11 @@ impl ModelPlan {
             };
             let shape = built.layer.output_shape().clone();
             let inputs = plan.inputs.iter().map(source).collect();
-            nodes.push(GraphNode { name: plan.name.clone(), layer: built.layer, inputs });
+            nodes.push(GraphNode::new(plan.name.clone(), built.layer, inputs));
             if let Some(activation) = built.activation {
                 let inputs = vec![Source::Node(nodes.len() - 1)];
                 let layer = Box::new(Activate::new(&shape, activation));
-                nodes.push(GraphNode { name: activation_name(&plan.name), layer, inputs });
+                nodes.push(GraphNode::new(activation_name(&plan.name), layer, inputs));
             }
             position.push(nodes.len() - 1);
         }

@@ -11,7 +11,7 @@ use crate::model::{Head, ModelPlan};
 use crate::registry::{Number, Outputs, Registry};
 use crate::session::with_probabilities;
 use crate::spec::Dtype;
-use crate::weights::{self, WeightsError};
+use crate::weights::{self, Tensors, Weights, WeightsError};
 
 /// What a model file says of itself: all that prediction needs beside the parameters, and nothing that differs between
 /// equal runs.
@@ -110,7 +110,7 @@ impl Card {
 #[derive(Debug)]
 pub struct Predictor<F> {
     network: Box<dyn Layer<F>>,
-    theta: Vec<F>,
+    weights: Weights<F>,
     preprocessing: Preprocessing,
     outputs: Outputs,
     tape: Vec<F>,
@@ -132,19 +132,21 @@ impl<F: Number> Predictor<F> {
             let message = format!("it has {count} parameters, more than the file holds");
             return Err(ModelError::Network(message));
         }
-        let mut theta = vec![F::zero(); count];
-        weights::decode(bytes, &parameters, &mut theta)?;
-        Ok(Self::new(network, theta, card.preprocessing, card.outputs))
+        let buffers = base.buffers();
+        let mut weights = Weights::zeros(count, &buffers);
+        let tensors = Tensors { parameters: &parameters, buffers: &buffers };
+        weights::decode(bytes, tensors, &mut weights)?;
+        Ok(Self::new(network, weights, card.preprocessing, card.outputs))
     }
 
-    /// A predictor of the parameters `theta` of `network`, which gives probabilities where `outputs` are scores.
+    /// A predictor of `network` with these numbers, which gives probabilities where `outputs` are scores.
     pub(crate) fn new(
         network: Box<dyn Layer<F>>,
-        theta: Vec<F>,
+        weights: Weights<F>,
         preprocessing: Preprocessing,
         outputs: Outputs,
     ) -> Self {
-        Self { network, theta, preprocessing, outputs, tape: Vec::new() }
+        Self { network, weights, preprocessing, outputs, tape: Vec::new() }
     }
 
     /// What was fitted on the training samples.
@@ -169,7 +171,8 @@ impl<F: Number> Predictor<F> {
         for (x, y) in inputs.chunks(BATCH * width).zip(outputs.chunks_mut(BATCH * out_width)) {
             let (x, y) = (Rows::new(x, width), RowsMut::new(y, out_width));
             let tape = &mut self.tape[..self.network.tape().for_rows(x.len())];
-            self.network.forward(&self.theta, &[x], y, tape, &mut Ctx { executor: &Inline });
+            let ctx = &mut Ctx::evaluate(&Inline, &self.weights.buffers);
+            self.network.forward(&self.weights.theta, &[x], y, tape, ctx);
         }
         outputs.into_iter().map(F::as_f64).collect()
     }

@@ -88,6 +88,21 @@ pub struct LayerExample {
     pub keys: &'static str,
     /// The axes of each input.
     pub inputs: Vec<Vec<usize>>,
+    /// Tensors whose gradient is zero whatever the numbers, each with the reason.
+    pub zeros: Vec<(&'static str, &'static str)>,
+}
+
+impl LayerExample {
+    /// Keys for inputs of these shapes.
+    pub fn new(keys: &'static str, inputs: &[&[usize]]) -> Self {
+        Self { keys, inputs: inputs.iter().map(|axes| axes.to_vec()).collect(), zeros: Vec::new() }
+    }
+
+    /// The same, with a tensor whose gradient is always zero, and why.
+    pub fn with_zero(mut self, tensor: &'static str, reason: &'static str) -> Self {
+        self.zeros.push((tensor, reason));
+        self
+    }
 }
 
 /// Keys of a loss and the numbers that it is defined for, to check its gradients on.

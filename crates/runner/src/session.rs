@@ -6,7 +6,7 @@ use std::path::Path;
 
 use chainrule_core::activation::{Sigmoid, Softmax};
 use chainrule_core::layers::{Activate, Chain};
-use chainrule_core::{Layer, Objective, Parameter, Shape, parameter_count};
+use chainrule_core::{Buffer, Layer, Objective, Parameter, Shape, parameter_count};
 use chainrule_trainer::metrics::{Metric, Scoring, Task};
 use chainrule_trainer::{Dataset, Optimizer};
 
@@ -19,7 +19,7 @@ use crate::memory;
 use crate::model::Head;
 use crate::registry::{Number, Outputs, Registry};
 use crate::storage;
-use crate::weights;
+use crate::weights::{self, Tensors, Weights};
 use checks::{check_head, check_labels, check_metrics, check_predict, data_mistake, prepare_mistake};
 
 /// A network ready to be trained on its data.
@@ -33,6 +33,8 @@ pub struct Session<F> {
     pub parameters: Vec<Parameter>,
     /// How many numbers they hold.
     pub parameter_count: usize,
+    /// The buffers, in order.
+    pub buffers: Vec<Buffer>,
     /// The training samples.
     pub train: Dataset<F>,
     /// The samples that are evaluated while training.
@@ -142,6 +144,7 @@ impl<F: Number> Session<F> {
             return Err(experiment.mistake(mistakes));
         }
         let session = Self {
+            buffers: objective.buffers(),
             objective,
             inference,
             parameters,
@@ -181,20 +184,26 @@ impl<F: Number> Session<F> {
     ///
     /// # Errors
     /// [`Failure::Data`] if the weights cannot be read or do not fit.
-    pub fn start(&self, experiment: &Experiment) -> Result<Vec<F>, Failure> {
+    pub fn start(&self, experiment: &Experiment) -> Result<Weights<F>, Failure> {
         let place = experiment.place(&["model", "layers"]);
         let mistake =
             |error: chainrule_core::Error| experiment.mistake(Diagnostic::new(error.to_string()).at(place));
-        let mut theta = self.objective.start_values(experiment.seed).map_err(mistake)?;
+        let theta = self.objective.start_values(experiment.seed).map_err(mistake)?;
+        let mut start = Weights { theta, buffers: self.objective.start_buffers() };
         if let Some(path) = &experiment.initial_weights {
             let bytes = read_weights(path, self.parameter_count)?;
             let failed = |error: weights::WeightsError| Failure::Data {
                 path: path.clone(),
                 message: error.to_string(),
             };
-            weights::decode(&bytes, &self.parameters, &mut theta).map_err(failed)?;
+            weights::decode(&bytes, self.tensors(), &mut start).map_err(failed)?;
         }
-        Ok(theta)
+        Ok(start)
+    }
+
+    /// The tensors of the network.
+    pub fn tensors(&self) -> Tensors<'_> {
+        Tensors { parameters: &self.parameters, buffers: &self.buffers }
     }
 }
 

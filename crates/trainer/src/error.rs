@@ -6,6 +6,20 @@ use chainrule_core as core;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// A network with statistics over the batch, and a batch that has none.
+    #[error(
+        "a batch of {smallest} sample has no statistics, and batch norm needs at least {needed}: {samples} samples in batches of {batch_size} leave such a batch"
+    )]
+    SmallBatch {
+        /// Rows of the smallest batch of an epoch.
+        smallest: usize,
+        /// Rows that the network needs.
+        needed: usize,
+        /// Samples of the training set.
+        samples: usize,
+        /// Samples a step.
+        batch_size: usize,
+    },
     /// The network or its memory cannot be had.
     #[error(transparent)]
     Core(#[from] core::Error),

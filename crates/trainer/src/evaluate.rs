@@ -8,6 +8,15 @@ use crate::{Dataset, Error};
 /// Rows of one part of a data set. Parts, and so the bits of the sum, do not depend on the number of threads.
 pub(crate) const ROWS: usize = 256;
 
+/// The numbers of a network, to be read: what it has learnt and what it has measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Values<'a, F> {
+    /// The parameters.
+    pub theta: &'a [F],
+    /// The buffers: running statistics.
+    pub buffers: &'a [F],
+}
+
 /// Evaluates an objective over data sets, with memory of its own for each thread.
 #[derive(Debug)]
 pub struct Evaluator<F> {
@@ -38,7 +47,8 @@ impl<F: Float> Evaluator<F> {
 
     /// The sum of the losses of all samples and its number of terms. Losses of parts are added in the order of the
     /// samples, whichever thread computed them. Runs on the rayon pool that it is called in, unless one thread does.
-    pub fn total(&mut self, objective: &Objective<F>, theta: &[F], data: &Dataset<F>) -> Total {
+    pub fn total(&mut self, objective: &Objective<F>, values: Values<'_, F>, data: &Dataset<F>) -> Total {
+        let Values { theta, buffers } = values;
         let count = self.lanes.len();
         let parts = data.len().div_ceil(ROWS);
         let run = |(first, lane): (usize, &mut Lane<F>)| {
@@ -47,7 +57,7 @@ impl<F: Float> Evaluator<F> {
                 let (inputs, targets) = data.batch(part * ROWS..((part + 1) * ROWS).min(data.len()));
                 // The parts are the parallelism; inside one, layers run on this thread.
                 let executor: &dyn Executor<F> = &Inline;
-                let ctx = &mut Ctx { executor };
+                let ctx = &mut Ctx::evaluate(executor, buffers);
                 lane.totals.push(objective.value(theta, &[inputs], targets, &mut lane.workspace, ctx));
             }
         };

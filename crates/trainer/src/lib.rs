@@ -20,7 +20,7 @@ mod trainer;
 
 pub use dataset::{Dataset, TargetData};
 pub use error::Error;
-pub use evaluate::Evaluator;
+pub use evaluate::{Evaluator, Values};
 pub use observer::{Observer, Progress, Record, Silent};
 pub use optimizer::{Optimizer, Sgd};
 pub use order::Order;

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use chainrule_core::{Ctx, Executor, Float, Objective, Total, Workspace};
+use chainrule_core::{Ctx, Draw, Executor, Float, Objective, Total, Workspace};
 
 use crate::dataset::Gathered;
 use crate::metrics::{Metric, Score, Scorer, Scoring};
 use crate::optimizer::{DecayOn, Group, Step, groups};
-use crate::{Dataset, Error, Evaluator, Observer, Optimizer, Order, Progress, Record, Threads};
+use crate::{Dataset, Error, Evaluator, Observer, Optimizer, Order, Progress, Record, Threads, Values};
 
 /// Multiply-adds between two calls of [`Observer::progressed`]: about a millisecond.
 const PROGRESS_WORK: usize = 1 << 23;
@@ -21,6 +21,8 @@ pub struct Settings {
     pub batch_size: usize,
     /// The order of the samples.
     pub order: Order,
+    /// Decides the noise of random layers in every step.
+    pub seed: u64,
     /// The learning rate.
     pub learning_rate: f64,
     /// What weight decay applies to.
@@ -73,7 +75,7 @@ pub struct Outcome {
 }
 
 impl<F: Float> Trainer<'_, F> {
-    /// Trains `theta` in place.
+    /// Trains `theta` in place; `buffers`, which start as [`Objective::start_buffers`], follow.
     ///
     /// # Errors
     /// [`Error::DataShape`], [`Error::TargetKind`] or [`Error::ClassRange`] if the data do not fit the objective, before
@@ -81,19 +83,52 @@ impl<F: Float> Trainer<'_, F> {
     /// parameters are not after the last step; [`Error::Observer`] if the observer fails.
     ///
     /// # Panics
-    /// If `theta` is not as long as the parameters.
-    pub fn fit(&self, theta: &mut [F], observer: &mut (dyn Observer + Send)) -> Result<Outcome, Error> {
+    /// If `theta` is not as long as the parameters, or `buffers` as the buffers.
+    pub fn fit(
+        &self,
+        theta: &mut [F],
+        buffers: &mut [F],
+        observer: &mut (dyn Observer + Send),
+    ) -> Result<Outcome, Error> {
         self.settings.check()?;
+        self.check_smallest_batch()?;
         self.train.check(self.objective)?;
         if let Some(validation) = self.validation {
             validation.check(self.objective)?;
         }
-        self.threads.run(|executor| Run::new(self, executor)?.epochs(theta, observer))
+        let network = &mut Network { theta, buffers };
+        self.threads.run(|executor| Run::new(self, executor)?.epochs(network, observer))
+    }
+
+    /// A network that needs statistics of a batch needs more than one row in each, the last of an epoch too.
+    fn check_smallest_batch(&self) -> Result<(), Error> {
+        let (samples, batch_size) = (self.train.len(), self.settings.batch_size);
+        let smallest = match samples % batch_size {
+            0 => batch_size,
+            rest => rest,
+        };
+        let needed = self.objective.network().least_rows();
+        if smallest < needed {
+            return Err(Error::SmallBatch { smallest, needed, samples, batch_size });
+        }
+        Ok(())
     }
 
     /// The largest piece of work that is done at once, in multiply-adds: what decides whether threads are worth it.
     pub fn largest_work(objective: &Objective<F>, batch_size: usize, evaluated_samples: usize) -> usize {
         objective.network().multiply_adds().saturating_mul(batch_size.max(evaluated_samples))
+    }
+}
+
+/// What a run changes.
+struct Network<'a, F> {
+    theta: &'a mut [F],
+    buffers: &'a mut [F],
+}
+
+impl<F> Network<'_, F> {
+    fn values(&self) -> Values<'_, F> {
+        Values { theta: self.theta, buffers: self.buffers }
     }
 }
 
@@ -142,14 +177,18 @@ impl<'a, F: Float> Run<'a, F> {
         })
     }
 
-    fn epochs(&mut self, theta: &mut [F], observer: &mut dyn Observer) -> Result<Outcome, Error> {
+    fn epochs(
+        &mut self,
+        network: &mut Network<'_, F>,
+        observer: &mut dyn Observer,
+    ) -> Result<Outcome, Error> {
         let settings = &self.trainer.settings;
         let mut total_time = Duration::ZERO;
         let mut last_logged = 0;
         let mut start = Instant::now();
         let mut last = None;
         for epoch in 1..=settings.epochs {
-            let running = self.epoch(epoch, theta, observer)?;
+            let running = self.epoch(epoch, network, observer)?;
             if !(epoch - 1).is_multiple_of(settings.log_every) && epoch != settings.epochs {
                 continue;
             }
@@ -158,7 +197,7 @@ impl<'a, F: Float> Run<'a, F> {
             let record = Record {
                 train_seconds: time.as_secs_f64(),
                 epochs_since: epoch - last_logged,
-                ..self.record(epoch, running, theta)?
+                ..self.record(epoch, running, network.values())?
             };
             observer.logged(&record).map_err(Error::Observer)?;
             last = Some(record);
@@ -168,14 +207,19 @@ impl<'a, F: Float> Run<'a, F> {
         // The last epoch makes a record, and there is a last epoch: see `Settings::check`.
         let last = last.ok_or(Error::Zero { what: "epochs" })?;
         // No loss has been computed since the last step.
-        if let Some(bad) = theta.iter().find(|value| !value.is_finite()) {
+        if let Some(bad) = network.theta.iter().find(|value| !value.is_finite()) {
             return Err(Error::Diverged { loss: bad.as_f64(), epoch: settings.epochs, step: self.step });
         }
         Ok(Outcome { train_seconds: total_time.as_secs_f64(), steps: self.step, last })
     }
 
     /// One pass over the training set; the sum of the losses of its batches.
-    fn epoch(&mut self, epoch: u64, theta: &mut [F], observer: &mut dyn Observer) -> Result<Total, Error> {
+    fn epoch(
+        &mut self,
+        epoch: u64,
+        network: &mut Network<'_, F>,
+        observer: &mut dyn Observer,
+    ) -> Result<Total, Error> {
         let trainer = self.trainer;
         let (samples, batch_size) = (trainer.train.len(), trainer.settings.batch_size);
         let shuffled = trainer.settings.order != Order::Fixed;
@@ -186,7 +230,7 @@ impl<'a, F: Float> Run<'a, F> {
         let mut start = 0;
         while start < samples {
             let end = samples.min(start.saturating_add(batch_size));
-            let total = self.step(theta, start..end, shuffled);
+            let total = self.step(network, start..end, shuffled);
             self.step += 1;
             if !total.sum.is_finite() {
                 return Err(Error::Diverged { loss: total.mean(), epoch, step: self.step });
@@ -204,7 +248,8 @@ impl<'a, F: Float> Run<'a, F> {
 
     /// One step on the samples at `range` of the order.
     #[inline]
-    fn step(&mut self, theta: &mut [F], range: std::ops::Range<usize>, shuffled: bool) -> Total {
+    fn step(&mut self, network: &mut Network<'_, F>, range: std::ops::Range<usize>, shuffled: bool) -> Total {
+        let Network { theta, buffers } = network;
         let trainer = self.trainer;
         let (inputs, targets) = if shuffled {
             self.gathered.gather(trainer.train, &self.order[range])
@@ -213,7 +258,8 @@ impl<'a, F: Float> Run<'a, F> {
         };
         self.gradient.fill(F::zero());
         let (workspace, gradient) = (&mut self.workspace, &mut self.gradient);
-        let ctx = &mut Ctx { executor: self.executor };
+        let draw = Draw::new(trainer.settings.seed, self.step);
+        let ctx = &mut Ctx::train(self.executor, buffers, draw);
         let total =
             trainer.objective.gradient(theta, &[inputs], targets, gradient, &mut [None], workspace, ctx);
         for group in &self.groups {
@@ -227,10 +273,10 @@ impl<'a, F: Float> Run<'a, F> {
         total
     }
 
-    fn record(&mut self, epoch: u64, running: Total, theta: &[F]) -> Result<Record, Error> {
+    fn record(&mut self, epoch: u64, running: Total, values: Values<'_, F>) -> Result<Record, Error> {
         let trainer = self.trainer;
         let mut loss = |data: &Dataset<F>| {
-            let loss = self.evaluator.total(trainer.objective, theta, data).mean();
+            let loss = self.evaluator.total(trainer.objective, values, data).mean();
             match loss.is_finite() {
                 true => Ok(loss),
                 false => Err(Error::Diverged { loss, epoch, step: self.step }),
@@ -240,7 +286,7 @@ impl<'a, F: Float> Run<'a, F> {
         let (train_loss, validation_loss) =
             (train.map(&mut loss).transpose()?, trainer.validation.map(&mut loss).transpose()?);
         let mut scores = |data: Option<&Dataset<F>>| -> Vec<(Metric, Score)> {
-            self.scorer.as_mut().zip(data).map_or_else(Vec::new, |(scorer, data)| scorer.scores(theta, data))
+            self.scorer.as_mut().zip(data).map_or_else(Vec::new, |(scorer, data)| scorer.scores(values, data))
         };
         Ok(Record {
             epoch,
@@ -272,6 +318,7 @@ mod tests {
             epochs: 1,
             batch_size: 1,
             order: Order::Fixed,
+            seed: 0,
             learning_rate: 0.1,
             decay_on: DecayOn::All,
             log_every: 1,
@@ -295,7 +342,7 @@ mod tests {
             settings,
             threads: &threads,
         };
-        trainer.fit(&mut [0.0, 0.0], &mut Silent)
+        trainer.fit(&mut [0.0, 0.0], &mut [], &mut Silent)
     }
 
     #[test]

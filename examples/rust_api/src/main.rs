@@ -60,6 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             epochs: 1000,
             batch_size: 1,
             order: Order::Fixed,
+            seed: 0,
             learning_rate: 0.1,
             decay_on: DecayOn::All,
             log_every: 100,
@@ -67,7 +68,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         },
         threads: &Threads::one(),
     };
-    trainer.fit(&mut theta, &mut Printer)?;
+    trainer.fit(&mut theta, &mut [], &mut Printer)?;
 
     // Two people that the network has not seen.
     let strangers = [50.0, 168.0, 77.0, 173.0];
@@ -75,7 +76,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     scaler.apply(&mut scaled);
     let mut workspace = Workspace::new(objective.network(), 2)?;
     let predictions =
-        objective.outputs(&theta, &[Rows::new(&scaled, 2)], &mut workspace, &mut Ctx { executor: &Inline });
+        objective.outputs(&theta, &[Rows::new(&scaled, 2)], &mut workspace, &mut Ctx::evaluate(&Inline, &[]));
     for (stranger, prediction) in strangers.chunks(2).zip(predictions.data()) {
         let word = if *prediction > 0.5 { "woman" } else { "man" };
         println!("{} kg, {} cm: {prediction:.4}, a {word}", stranger[0], stranger[1]);

@@ -2,13 +2,27 @@
 
 use super::report::compare;
 use super::{Options, Report, chosen, numbers};
-use crate::{Ctx, Error, Inline, Layer, Pass, Rows, RowsMut, parameter_count};
+use crate::{Ctx, Draw, Error, Inline, Layer, Pass, Rows, RowsMut, initial_buffers, parameter_count};
+
+/// Whether a layer is checked as it trains or as it predicts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// Statistics are those of the batch; noise is drawn, the same in every evaluation.
+    #[default]
+    Train,
+    /// Running statistics, no noise.
+    Evaluate,
+}
 
 /// What a layer is checked on.
 #[derive(Clone, Debug, Default)]
 pub struct LayerCase {
     /// The number of samples.
     pub rows: usize,
+    /// As it trains or as it predicts.
+    pub phase: Phase,
+    /// With so many positions a sample, of which some are padding: always another number in each sample.
+    pub masked: Option<usize>,
     /// Tensors whose gradient is zero whatever the numbers, each with the reason.
     pub zeros: Vec<(String, &'static str)>,
 }
@@ -21,19 +35,8 @@ pub struct LayerCase {
 /// [`Error::TooLarge`] if the parameters exceed the address space.
 pub fn check_layer(layer: &dyn Layer<f64>, case: &LayerCase, options: Options) -> Result<Report, Error> {
     let parameters = layer.parameters();
-    let theta = numbers(parameter_count(&parameters)?, options.seed, 0);
-    let shapes = layer.input_shapes();
-    let input = |(index, shape): (usize, &crate::Shape)| {
-        numbers(case.rows * shape.len(), options.seed, 2 + index as u64)
-    };
-    let mut point = Point {
-        layer,
-        theta,
-        inputs: shapes.iter().enumerate().map(input).collect(),
-        widths: shapes.iter().map(crate::Shape::len).collect(),
-        projection: numbers(case.rows * layer.output_shape().len(), options.seed, 1),
-        rows: case.rows,
-    };
+    let limit = layer.index_limit();
+    let mut point = Point::new(layer, case, options)?;
     let (dtheta, dx) = point.gradients();
     let zero = |name: &str| case.zeros.iter().find(|(zero, _)| zero == name).map(|(_, reason)| *reason);
 
@@ -49,6 +52,10 @@ pub fn check_layer(layer: &dyn Layer<f64>, case: &LayerCase, options: Options) -
         start = own.end;
     }
     for (index, dx) in dx.iter().enumerate() {
+        // There is no slope along an index.
+        if index == 0 && limit.is_some() {
+            continue;
+        }
         let name = if point.inputs.len() == 1 { "x".to_owned() } else { format!("x[{index}]") };
         let entries = chosen(dx.len(), options.entries, options.seed, u64::MAX - index as u64);
         let reason = zero(&name);
@@ -58,17 +65,72 @@ pub fn check_layer(layer: &dyn Layer<f64>, case: &LayerCase, options: Options) -
     Ok(report)
 }
 
-/// A layer at the numbers where it is checked.
-struct Point<'a> {
-    layer: &'a dyn Layer<f64>,
-    theta: Vec<f64>,
-    inputs: Vec<Vec<f64>>,
-    widths: Vec<usize>,
-    projection: Vec<f64>,
-    rows: usize,
+/// A mask whose sample `i` ends after `positions - i` positions, at least one, with a hole where there is room.
+fn mask(rows: usize, positions: usize) -> Vec<f64> {
+    let length = |row: usize| positions - row % positions;
+    let counts = |row: usize, position: usize| position < length(row) && !(position == 1 && row % 3 == 2);
+    (0..rows * positions).map(|at| f64::from(u8::from(counts(at / positions, at % positions)))).collect()
 }
 
-impl Point<'_> {
+/// A layer at the numbers where it is checked.
+pub(super) struct Point<'a> {
+    layer: &'a dyn Layer<f64>,
+    pub(super) theta: Vec<f64>,
+    pub(super) inputs: Vec<Vec<f64>>,
+    widths: Vec<usize>,
+    pub(super) projection: Vec<f64>,
+    rows: usize,
+    phase: Phase,
+    mask: Vec<f64>,
+    positions: usize,
+    buffers: Vec<f64>,
+}
+
+impl<'a> Point<'a> {
+    /// Random numbers of the right kind for every buffer of the layer.
+    pub(super) fn new(layer: &'a dyn Layer<f64>, case: &LayerCase, options: Options) -> Result<Self, Error> {
+        let theta = numbers(parameter_count(&layer.parameters())?, options.seed, 0);
+        let shapes = layer.input_shapes();
+        let limit = layer.index_limit();
+        let input = |(index, shape): (usize, &crate::Shape)| {
+            let mut x = numbers(case.rows * shape.len(), options.seed, 2 + index as u64);
+            if let (Some(limit), 0) = (limit, index) {
+                x.iter_mut().for_each(|x| *x = (x.abs() * limit as f64).floor().min(limit as f64 - 1.0));
+            }
+            x
+        };
+        Ok(Self {
+            layer,
+            theta,
+            inputs: shapes.iter().enumerate().map(input).collect(),
+            widths: shapes.iter().map(crate::Shape::len).collect(),
+            projection: numbers(case.rows * layer.output_shape().len(), options.seed, 1),
+            rows: case.rows,
+            phase: case.phase,
+            mask: case.masked.map_or_else(Vec::new, |positions| mask(case.rows, positions)),
+            positions: case.masked.unwrap_or(1),
+            buffers: initial_buffers(&layer.buffers()),
+        })
+    }
+
+    /// The same point with the rows from `first` on alone, of which there are `rows`.
+    pub(super) fn rows(&self, first: usize, rows: usize) -> Self {
+        let part = |data: &[f64], width: usize| data[first * width..(first + rows) * width].to_vec();
+        let mask = if self.mask.is_empty() { Vec::new() } else { part(&self.mask, self.positions) };
+        Self {
+            layer: self.layer,
+            theta: self.theta.clone(),
+            inputs: self.inputs.iter().zip(&self.widths).map(|(x, &width)| part(x, width)).collect(),
+            widths: self.widths.clone(),
+            projection: part(&self.projection, self.layer.output_shape().len()),
+            rows,
+            phase: self.phase,
+            mask,
+            positions: self.positions,
+            buffers: self.buffers.clone(),
+        }
+    }
+
     /// The projection with one number moved: of an input, or of the parameters.
     fn value_at(&mut self, input: Option<usize>, entry: usize, delta: f64) -> f64 {
         let before = *self.number(input, entry);
@@ -89,13 +151,24 @@ impl Point<'_> {
         self.inputs.iter().zip(&self.widths).map(|(x, &width)| Rows::new(x, width)).collect()
     }
 
-    fn forward(&self, y: &mut [f64], tape: &mut [f64]) {
-        let width = self.layer.output_shape().len();
-        let ctx = &mut Ctx { executor: &Inline };
-        self.layer.forward(&self.theta, &self.views(), RowsMut::new(y, width), tape, ctx);
+    /// Lends the layer its context; what it does to its buffers is forgotten.
+    fn with_context<R>(&self, work: impl FnOnce(&mut Ctx<'_, f64>) -> R) -> R {
+        let mut buffers = self.buffers.clone();
+        let mask = (!self.mask.is_empty()).then(|| Rows::new(&self.mask, self.positions));
+        let ctx = match self.phase {
+            Phase::Train => Ctx::train(&Inline, &mut buffers, Draw::new(1, 1)),
+            Phase::Evaluate => Ctx::evaluate(&Inline, &buffers),
+        };
+        work(&mut Ctx { mask, ..ctx })
     }
 
-    fn value(&self) -> f64 {
+    fn forward(&self, y: &mut [f64], tape: &mut [f64]) {
+        let y = RowsMut::new(y, self.layer.output_shape().len());
+        self.with_context(|ctx| self.layer.forward(&self.theta, &self.views(), y, tape, ctx));
+    }
+
+    /// The projection `Σ p ⊙ y`.
+    pub(super) fn value(&self) -> f64 {
         let mut y = vec![f64::NAN; self.projection.len()];
         let mut tape = vec![f64::NAN; self.layer.tape().for_rows(self.rows)];
         self.forward(&mut y, &mut tape);
@@ -103,7 +176,7 @@ impl Point<'_> {
     }
 
     /// The gradients that the layer computes, from buffers that would show if they were misused.
-    fn gradients(&self) -> (Vec<f64>, Vec<Vec<f64>>) {
+    pub(super) fn gradients(&self) -> (Vec<f64>, Vec<Vec<f64>>) {
         let width = self.layer.output_shape().len();
         let views = self.views();
         let mut y = vec![f64::NAN; self.projection.len()];
@@ -113,14 +186,15 @@ impl Point<'_> {
         let mut dy = self.projection.clone();
         let mut dx: Vec<Vec<f64>> = self.inputs.iter().map(|x| vec![f64::NAN; x.len()]).collect();
         let mut dtheta = vec![1.0; self.theta.len()];
-        let ctx = &mut Ctx { executor: &Inline };
         let y = Rows::new(&y, width);
         let mut asked: Vec<_> =
             dx.iter_mut().zip(&self.widths).map(|(dx, &width)| Some(RowsMut::new(dx, width))).collect();
-        let pass = Pass { inputs: &views, y, tape: &mut tape };
-        self.layer.backward(&self.theta, pass, RowsMut::new(&mut dy, width), &mut asked, ctx);
-        let pass = Pass { inputs: &views, y, tape: &mut tape };
-        self.layer.accumulate(&self.theta, pass, Rows::new(&dy, width), &mut dtheta, ctx);
+        self.with_context(|ctx| {
+            let pass = Pass { inputs: &views, y, tape: &mut tape };
+            self.layer.backward(&self.theta, pass, RowsMut::new(&mut dy, width), &mut asked, ctx);
+            let pass = Pass { inputs: &views, y, tape: &mut tape };
+            self.layer.accumulate(&self.theta, pass, Rows::new(&dy, width), &mut dtheta, ctx);
+        });
         dtheta.iter_mut().for_each(|gradient| *gradient -= 1.0);
         (dtheta, dx)
     }

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use super::difference::{Slope, slope};
 use super::report::compare;
 use super::{Options, Report, chosen};
-use crate::{Ctx, Error, Inline, Objective, Rows, RowsMut, Targets, Workspace};
+use crate::{Ctx, Draw, Error, Inline, Objective, Rows, RowsMut, Targets, Workspace};
 
 /// Checks the gradient of the mean loss of a batch by every parameter tensor and by the input.
 ///
@@ -22,14 +22,24 @@ pub fn check_objective(
     let mut dtheta = vec![1.0; theta.len()];
     let mut dx = vec![f64::NAN; inputs.data().len()];
     let asked = &mut [Some(RowsMut::new(&mut dx, inputs.width()))];
-    let ctx = &mut Ctx { executor: &Inline };
-    objective.gradient(theta, &[inputs], targets, &mut dtheta, asked, &mut workspace.borrow_mut(), ctx);
+    let buffers = RefCell::new(objective.start_buffers());
+    {
+        let (workspace, mut buffers) = (&mut workspace.borrow_mut(), buffers.borrow_mut());
+        let ctx = &mut training(&mut buffers);
+        objective.gradient(theta, &[inputs], targets, &mut dtheta, asked, workspace, ctx);
+    }
     dtheta.iter_mut().for_each(|gradient| *gradient -= 1.0);
 
     let value = |theta: &[f64], x: &[f64]| {
         let x = Rows::new(x, inputs.width());
         objective
-            .value(theta, &[x], targets, &mut workspace.borrow_mut(), &mut Ctx { executor: &Inline })
+            .value(
+                theta,
+                &[x],
+                targets,
+                &mut workspace.borrow_mut(),
+                &mut training(&mut buffers.borrow_mut()),
+            )
             .mean()
     };
     let mut report = Report::default();
@@ -46,6 +56,10 @@ pub fn check_objective(
         };
         report.tensors.push(compare(parameter.name, &dtheta[own.clone()], &entries, options, None, &mut f));
         start = own.end;
+    }
+    // There is no slope along an index.
+    if objective.network().index_limit().is_some() {
+        return Ok(report);
     }
     let mut x = inputs.data().to_vec();
     let entries = chosen(x.len(), options.entries, options.seed, u64::MAX);
@@ -71,6 +85,7 @@ pub fn samples_crossing(
     options: Options,
 ) -> Result<Vec<bool>, Error> {
     let mut workspace = Workspace::new(objective.network(), 1)?;
+    let buffers = objective.start_buffers();
     let mut moved = theta.to_vec();
     let mut starts = Vec::new();
     let mut start = 0;
@@ -85,7 +100,7 @@ pub fn samples_crossing(
         starts.iter().any(|&entry| {
             let mut f = |delta: f64| {
                 let before = std::mem::replace(&mut moved[entry], theta[entry] + delta);
-                let ctx = &mut Ctx { executor: &Inline };
+                let ctx = &mut Ctx::evaluate(&Inline, &buffers);
                 let value = objective.value(&moved, &[inputs], targets, &mut workspace, ctx).mean();
                 moved[entry] = before;
                 value
@@ -94,6 +109,12 @@ pub fn samples_crossing(
         })
     };
     Ok(samples.iter().map(crosses).collect())
+}
+
+/// Networks are checked as they train, with the same noise in every evaluation. Running statistics follow, which
+/// nothing reads in training.
+fn training(buffers: &mut [f64]) -> Ctx<'_, f64> {
+    Ctx::train(&Inline, buffers, Draw::new(0, 0))
 }
 
 /// A workspace in which nothing can be read before it is written.

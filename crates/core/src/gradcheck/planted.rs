@@ -124,7 +124,8 @@ impl Layer<f64> for Buggy {
 
 fn check(bug: Bug) -> super::Report {
     let layer = Buggy(bug, Shape::vector(N).unwrap());
-    check_layer(&layer, &LayerCase { rows: 7, zeros: Vec::new() }, Options::default()).unwrap()
+    check_layer(&layer, &LayerCase { rows: 7, zeros: Vec::new(), ..LayerCase::default() }, Options::default())
+        .unwrap()
 }
 
 #[test]
@@ -225,10 +226,17 @@ fn a_zero_must_be_declared_and_is_then_checked() {
     let shape = Shape::vector(1).unwrap();
     let one = Activate::new(&shape, Box::new(crate::activation::Softmax::new(1)));
     let zeros = vec![("x".to_owned(), "a softmax over one class is constant")];
-    let report = check_layer(&one, &LayerCase { rows: 2, zeros: zeros.clone() }, Options::default()).unwrap();
+    let report = check_layer(
+        &one,
+        &LayerCase { rows: 2, zeros: zeros.clone(), ..LayerCase::default() },
+        Options::default(),
+    )
+    .unwrap();
     assert!(report.proves(), "{report:?}");
     let not_zero = Activate::new(&shape, Box::new(Tanh));
-    let report = check_layer(&not_zero, &LayerCase { rows: 2, zeros }, Options::default()).unwrap();
+    let report =
+        check_layer(&not_zero, &LayerCase { rows: 2, zeros, ..LayerCase::default() }, Options::default())
+            .unwrap();
     assert!(!report.passed(), "{report:?}");
 }
 
@@ -255,7 +263,9 @@ fn large_tensors_are_sampled_and_the_share_is_stated() {
         vec![("a".into(), dense(Box::new(Tanh))), ("b".into(), dense(Box::new(Tanh)))];
     let chain = Chain::new(layers).unwrap();
     let options = Options { entries: 2, ..Options::default() };
-    let report = check_layer(&chain, &LayerCase { rows: 3, zeros: Vec::new() }, options).unwrap();
+    let report =
+        check_layer(&chain, &LayerCase { rows: 3, zeros: Vec::new(), ..LayerCase::default() }, options)
+            .unwrap();
     assert!(report.proves());
     assert!(report.tensors.iter().all(|tensor| tensor.checked == 2));
     assert_eq!(report.coverage(), 10.0 / 18.0);

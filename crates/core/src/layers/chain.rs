@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use crate::derivation::for_each_input;
 use crate::{
-    Ctx, Derivation, Error, Float, Layer, Parameter, Pass, Rows, RowsMut, Shape, TapeLen, parameter_count,
+    Buffer, Ctx, Derivation, Error, Float, Layer, Masking, Parameter, Pass, Rows, RowsMut, Shape, TapeLen,
+    buffer_count, parameter_count,
 };
 
 /// `y = f_L(... f_2(f_1(x)))`: every layer's output is the next one's input.
@@ -32,6 +33,8 @@ struct Link<F> {
     layer: Box<dyn Layer<F>>,
     /// The layer's part of `theta`.
     theta: Range<usize>,
+    /// Its part of the buffers.
+    buffers: Range<usize>,
     /// Numbers of one row of its output.
     width: usize,
     /// Its own tape.
@@ -67,7 +70,7 @@ impl<F: Float> Chain<F> {
             return Err(Error::NoLayers);
         }
         let mut links: Vec<Link<F>> = Vec::with_capacity(layers.len());
-        let mut next_theta = 0;
+        let (mut next_theta, mut next_buffer) = (0, 0);
         let mut start = TapeLen::NONE;
         for (name, layer) in layers {
             check_fit(links.last(), &name, layer.as_ref())?;
@@ -77,8 +80,10 @@ impl<F: Float> Chain<F> {
             let len = parameter_count(&layer.parameters())?;
             let width = layer.output_shape().len();
             let tape = layer.tape();
-            links.push(Link { name, layer, theta: next_theta..next_theta + len, width, tape, start });
-            next_theta += len;
+            let theta = next_theta..next_theta + len;
+            let buffers = next_buffer..next_buffer + buffer_count(&layer.buffers());
+            (next_theta, next_buffer) = (theta.end, buffers.end);
+            links.push(Link { name, layer, theta, buffers, width, tape, start });
             start.per_row += tape.per_row + 2 * width;
             start.per_batch += tape.per_batch;
         }
@@ -109,6 +114,15 @@ fn check_fit<F: Float>(before: Option<&Link<F>>, name: &str, layer: &dyn Layer<F
     Err(Error::ShapeMismatch { layer: name.into(), expected, source_name: before.name.clone(), found })
 }
 
+/// The buffers of a layer under its name in a network.
+pub(super) fn named_buffers<F: Float>(name: &str, layer: &dyn Layer<F>) -> impl Iterator<Item = Buffer> {
+    let prefix = format!("{name}.");
+    layer
+        .buffers()
+        .into_iter()
+        .map(move |buffer| Buffer { name: format!("{prefix}{}", buffer.name), ..buffer })
+}
+
 /// The parameters of a layer under its name in a network.
 pub(super) fn named<F: Float>(name: &str, layer: &dyn Layer<F>) -> impl Iterator<Item = Parameter> {
     let prefix = format!("{name}.");
@@ -129,6 +143,26 @@ impl<F: Float> Layer<F> for Chain<F> {
 
     fn parameters(&self) -> Vec<Parameter> {
         self.links.iter().flat_map(|link| named(&link.name, link.layer.as_ref())).collect()
+    }
+
+    fn buffers(&self) -> Vec<Buffer> {
+        self.links.iter().flat_map(|link| named_buffers(&link.name, link.layer.as_ref())).collect()
+    }
+
+    fn least_rows(&self) -> usize {
+        self.links.iter().map(|link| link.layer.least_rows()).max().unwrap_or(1)
+    }
+
+    fn index_limit(&self) -> Option<usize> {
+        self.links[0].layer.index_limit()
+    }
+
+    fn masking(&self) -> Option<Masking> {
+        self.links[0].layer.masking()
+    }
+
+    fn masked_positions(&self) -> Vec<usize> {
+        self.links.iter().flat_map(|link| link.layer.masked_positions()).collect()
     }
 
     fn tape(&self) -> TapeLen {
@@ -167,7 +201,7 @@ impl<F: Float> Layer<F> for Chain<F> {
         let rows = inputs[0].len();
         let mut tape = tape;
         let mut below: Option<Rows<'_, F>> = None;
-        for pair in self.links.windows(2) {
+        for (index, pair) in self.links.windows(2).enumerate() {
             let (link, next) = (&pair[0], &pair[1]);
             let len = next.start.for_rows(rows) - link.start.for_rows(rows);
             let (own, rest) = tape.split_at_mut(len);
@@ -176,12 +210,14 @@ impl<F: Float> Layer<F> for Chain<F> {
             let x = below.as_slice();
             let x = if x.is_empty() { inputs } else { x };
             let y = RowsMut::new(segment.y, link.width);
+            let ctx = &mut ctx.part(index, link.buffers.clone());
             link.layer.forward(&theta[link.theta.clone()], x, y, segment.tape, ctx);
             below = Some(Rows::new(segment.y, link.width));
         }
         let last = self.last();
         let x = below.as_slice();
         let x = if x.is_empty() { inputs } else { x };
+        let ctx = &mut ctx.part(self.links.len() - 1, last.buffers.clone());
         last.layer.forward(&theta[last.theta.clone()], x, y, tape, ctx);
     }
 
@@ -197,7 +233,7 @@ impl<F: Float> Layer<F> for Chain<F> {
         let last = self.last();
         let (mut head, own) = pass.tape.split_at_mut(last.start.for_rows(rows));
         let (mut own_tape, mut y, mut dy) = (own, pass.y, dy);
-        for pair in self.links.windows(2).rev() {
+        for (index, pair) in self.links.windows(2).enumerate().rev() {
             let (below, link) = (&pair[0], &pair[1]);
             let (rest, segment) = head.split_at_mut(below.start.for_rows(rows));
             let Segment { tape: below_tape, y: x, dy: dx } = below.segment(segment, rows);
@@ -205,12 +241,14 @@ impl<F: Float> Layer<F> for Chain<F> {
             let pass = Pass { inputs: &[x], y, tape: own_tape };
             let mut dx = RowsMut::new(dx, below.width);
             let theta = &theta[link.theta.clone()];
+            let ctx = &mut ctx.part(index + 1, link.buffers.clone());
             link.layer.backward(theta, pass, dy, &mut [Some(dx.reborrow())], ctx);
             (own_tape, y, dy) = (below_tape, x, dx);
             head = rest;
         }
         let first = &self.links[0];
         let pass = Pass { inputs: pass.inputs, y, tape: own_tape };
+        let ctx = &mut ctx.part(0, first.buffers.clone());
         first.layer.backward(&theta[first.theta.clone()], pass, dy, dx, ctx);
     }
 
@@ -225,7 +263,7 @@ impl<F: Float> Layer<F> for Chain<F> {
         let rows = pass.y.len();
         let mut tape = pass.tape;
         let mut below: Option<Rows<'_, F>> = None;
-        for pair in self.links.windows(2) {
+        for (index, pair) in self.links.windows(2).enumerate() {
             let (link, next) = (&pair[0], &pair[1]);
             let len = next.start.for_rows(rows) - link.start.for_rows(rows);
             let (own, rest) = tape.split_at_mut(len);
@@ -237,6 +275,7 @@ impl<F: Float> Layer<F> for Chain<F> {
             let range = link.theta.clone();
             let pass = Pass { inputs, y, tape: segment.tape };
             let dy = Rows::new(segment.dy, link.width);
+            let ctx = &mut ctx.part(index, link.buffers.clone());
             link.layer.accumulate(&theta[range.clone()], pass, dy, &mut dtheta[range], ctx);
             below = Some(y);
         }
@@ -245,6 +284,7 @@ impl<F: Float> Layer<F> for Chain<F> {
         let inputs = if x.is_empty() { pass.inputs } else { x };
         let range = last.theta.clone();
         let pass = Pass { inputs, y: pass.y, tape };
+        let ctx = &mut ctx.part(self.links.len() - 1, last.buffers.clone());
         last.layer.accumulate(&theta[range.clone()], pass, dy, &mut dtheta[range], ctx);
     }
 }

@@ -1,7 +1,7 @@
 //! The tests that every layer shares.
 
-use crate::gradcheck::{LayerCase, Options, check_layer};
-use crate::{Ctx, Inline, Layer, Rows, RowsMut};
+use crate::gradcheck::{LayerCase, Options, Phase, check_layer};
+use crate::{Ctx, Inline, Layer, Rows, RowsMut, initial_buffers};
 
 /// The output for one batch, in evaluation.
 pub(crate) fn forward(layer: &dyn Layer<f64>, theta: &[f64], inputs: &[&[f64]]) -> Vec<f64> {
@@ -11,13 +11,21 @@ pub(crate) fn forward(layer: &dyn Layer<f64>, theta: &[f64], inputs: &[&[f64]]) 
     let width = layer.output_shape().len();
     let mut y = vec![f64::NAN; rows * width];
     let mut tape = vec![f64::NAN; layer.tape().for_rows(rows)];
-    layer.forward(theta, &inputs, RowsMut::new(&mut y, width), &mut tape, &mut Ctx { executor: &Inline });
+    let buffers = initial_buffers(&layer.buffers());
+    let ctx = &mut Ctx::evaluate(&Inline, &buffers);
+    layer.forward(theta, &inputs, RowsMut::new(&mut y, width), &mut tape, ctx);
     y
 }
 
-/// Every gradient equals the differences, for `rows` samples.
+/// Every gradient equals the differences, for `rows` samples, in training and in evaluation, and with padding where the
+/// layer skips it.
 pub(crate) fn gradients(layer: &dyn Layer<f64>, rows: usize) {
-    let case = LayerCase { rows, zeros: Vec::new() };
-    let report = check_layer(layer, &case, Options::default()).expect("a test's layer is small");
-    assert!(report.proves(), "{layer:?}: {report:#?}");
+    let positions = layer.masked_positions();
+    for phase in [Phase::Train, Phase::Evaluate] {
+        for masked in [None, positions.first().copied()] {
+            let case = LayerCase { rows, phase, masked, ..LayerCase::default() };
+            let report = check_layer(layer, &case, Options::default()).expect("a test's layer is small");
+            assert!(report.proves(), "{layer:?}, {phase:?}, masked {masked:?}: {report:#?}");
+        }
+    }
 }

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use crate::layers::chain::named;
+use crate::layers::chain::{named, named_buffers};
 use crate::{
-    Ctx, Derivation, Error, Float, Layer, MAX_INPUTS, Parameter, Pass, Rows, RowsMut, Shape, TapeLen,
-    parameter_count,
+    Buffer, Ctx, Derivation, Error, Float, Layer, MAX_INPUTS, Masking, Parameter, Pass, Rows, RowsMut, Shape,
+    TapeLen, buffer_count, parameter_count,
 };
 
 /// Where a node of a [`Graph`] reads.
@@ -26,6 +26,20 @@ pub struct Node<F> {
     pub layer: Box<dyn Layer<F>>,
     /// A source for each input of the layer.
     pub inputs: Vec<Source>,
+    /// The earlier node whose parameters it shares, if it has none of its own: both add to one gradient.
+    pub tied: Option<usize>,
+}
+
+impl<F> Node<F> {
+    /// A node with parameters of its own.
+    pub fn new(name: impl Into<String>, layer: Box<dyn Layer<F>>, inputs: Vec<Source>) -> Self {
+        Self { name: name.into(), layer, inputs, tied: None }
+    }
+
+    /// The same node over the parameters of the node `index`.
+    pub fn tied_to(self, index: usize) -> Self {
+        Self { tied: Some(index), ..self }
+    }
 }
 
 /// A network in which a layer may read any earlier outputs, and an output may feed several layers.
@@ -66,6 +80,9 @@ struct Wired<F> {
     layer: Box<dyn Layer<F>>,
     inputs: Vec<Edge>,
     theta: Range<usize>,
+    /// Whether `theta` is another node's too, which lists it.
+    is_tied: bool,
+    buffers: Range<usize>,
     width: usize,
     tape: TapeLen,
     tape_start: TapeLen,
@@ -99,16 +116,24 @@ impl<F: Float> Graph<F> {
         check_wiring(&inputs, &nodes)?;
         let edges = edges(&inputs, &nodes);
         let mut parts = Parts::default();
-        let mut next_theta = 0;
+        let (mut next_theta, mut next_buffer) = (0, 0);
         let count = nodes.len();
         let mut wired: Vec<Wired<F>> = Vec::with_capacity(count);
         for (index, (node, inputs)) in nodes.into_iter().zip(edges).enumerate() {
             let len = parameter_count(&node.layer.parameters())?;
+            let theta = match node.tied {
+                Some(other) => wired[other].theta.clone(),
+                None => next_theta..next_theta + len,
+            };
+            let buffers = next_buffer..next_buffer + buffer_count(&node.layer.buffers());
+            (next_theta, next_buffer) = (next_theta.max(theta.end), buffers.end);
             let width = node.layer.output_shape().len();
             let tape = node.layer.tape();
             wired.push(Wired {
                 written: written_in_order(&inputs),
-                theta: next_theta..next_theta + len,
+                theta,
+                is_tied: node.tied.is_some(),
+                buffers,
                 width,
                 tape,
                 tape_start: parts.tapes,
@@ -118,7 +143,6 @@ impl<F: Float> Graph<F> {
                 layer: node.layer,
                 inputs,
             });
-            next_theta += len;
             parts.tapes.per_row += tape.per_row;
             parts.tapes.per_batch += tape.per_batch;
             parts.outputs += if index + 1 < count { width } else { 0 };
@@ -135,6 +159,11 @@ impl<F: Float> Graph<F> {
         let (outputs, rest) = rest.split_at_mut(self.parts.outputs * rows);
         let (gradients, terms) = rest.split_at_mut(self.parts.outputs * rows);
         [tapes, outputs, gradients, terms]
+    }
+
+    fn readers_of_the_input(&self) -> impl Iterator<Item = &Wired<F>> {
+        let reads = |node: &&Wired<F>| node.inputs.iter().any(|edge| edge.source == Source::Input(0));
+        self.nodes.iter().filter(reads)
     }
 
     /// What `node` reads, from the graph's inputs and the outputs computed so far.
@@ -186,6 +215,7 @@ fn check_wiring<F: Float>(inputs: &[Shape], nodes: &[Node<F>]) -> Result<(), Err
             let (layer, expected) = ("a layer of a graph", "as many inputs as it was built for, at most 16");
             return Err(Error::InputCount { layer, expected, found: node.inputs.len() });
         }
+        check_tie(&nodes[..index], node)?;
         for (source, expected) in node.inputs.iter().zip(shapes) {
             let (source_name, found) = match *source {
                 Source::Input(at) if at < inputs.len() => ("input", &inputs[at]),
@@ -206,6 +236,25 @@ fn check_wiring<F: Float>(inputs: &[Shape], nodes: &[Node<F>]) -> Result<(), Err
         Some(index) => Err(Error::Unused { layer: nodes[index].name.clone() }),
         None => Ok(()),
     }
+}
+
+/// A node that shares parameters needs tensors of the same shapes, in the same order, as the earlier node that has them.
+fn check_tie<F: Float>(before: &[Node<F>], node: &Node<F>) -> Result<(), Error> {
+    let Some(other) = node.tied else { return Ok(()) };
+    let Some(other) = before.get(other).filter(|other| other.tied.is_none()) else {
+        return Err(Error::Order { layer: node.name.clone() });
+    };
+    let shapes = |node: &Node<F>| node.layer.parameters().into_iter().map(|tensor| tensor.shape);
+    if shapes(node).eq(shapes(other)) {
+        return Ok(());
+    }
+    let list = |node: &Node<F>| shapes(node).map(|shape| shape.to_string()).collect::<Vec<_>>().join(" ");
+    Err(Error::Tie {
+        layer: node.name.clone(),
+        needs: list(node),
+        source_name: other.name.clone(),
+        has: list(other),
+    })
 }
 
 /// The edges of every node; for each source the last reader, which runs first on the way back, writes.
@@ -251,7 +300,28 @@ impl<F: Float> Layer<F> for Graph<F> {
     }
 
     fn parameters(&self) -> Vec<Parameter> {
-        self.nodes.iter().flat_map(|node| named(&node.name, node.layer.as_ref())).collect()
+        let own = self.nodes.iter().filter(|node| !node.is_tied);
+        own.flat_map(|node| named(&node.name, node.layer.as_ref())).collect()
+    }
+
+    fn buffers(&self) -> Vec<Buffer> {
+        self.nodes.iter().flat_map(|node| named_buffers(&node.name, node.layer.as_ref())).collect()
+    }
+
+    fn least_rows(&self) -> usize {
+        self.nodes.iter().map(|node| node.layer.least_rows()).max().unwrap_or(1)
+    }
+
+    fn index_limit(&self) -> Option<usize> {
+        self.readers_of_the_input().filter_map(|node| node.layer.index_limit()).min()
+    }
+
+    fn masking(&self) -> Option<Masking> {
+        self.readers_of_the_input().find_map(|node| node.layer.masking())
+    }
+
+    fn masked_positions(&self) -> Vec<usize> {
+        self.nodes.iter().flat_map(|node| node.layer.masked_positions()).collect()
     }
 
     fn tape(&self) -> TapeLen {
@@ -296,6 +366,7 @@ impl<F: Float> Layer<F> for Graph<F> {
                 if is_last { y.reborrow() } else { RowsMut::new(&mut rest[..node.width * rows], node.width) };
             let theta = &theta[node.theta.clone()];
             let own_tape = &mut tapes[node.tape_range(rows)];
+            let ctx = &mut ctx.part(index, node.buffers.clone());
             node.layer.forward(theta, &sources[..node.inputs.len()], y, own_tape, ctx);
         }
     }
@@ -324,6 +395,7 @@ impl<F: Float> Layer<F> for Graph<F> {
             let terms = &mut terms[node.terms_start * rows..];
             let mut targets = self.targets(node, below, terms, dx, rows);
             let targets = &mut targets[..node.inputs.len()];
+            let ctx = &mut ctx.part(index, node.buffers.clone());
             node.layer.backward(&theta[node.theta.clone()], pass, dy, targets, ctx);
             self.add_terms(node, below, terms, dx, rows);
         }
@@ -350,6 +422,7 @@ impl<F: Float> Layer<F> for Graph<F> {
             let inputs = &sources[..node.inputs.len()];
             let pass = Pass { inputs, y, tape: &mut tapes[node.tape_range(rows)] };
             let range = node.theta.clone();
+            let ctx = &mut ctx.part(index, node.buffers.clone());
             node.layer.accumulate(&theta[range.clone()], pass, dy, &mut dtheta[range], ctx);
         }
     }
@@ -427,7 +500,7 @@ mod tests {
     }
 
     fn node(name: &str, layer: impl Layer<f64> + 'static, inputs: &[Source]) -> Node<f64> {
-        Node { name: name.into(), layer: Box::new(layer), inputs: inputs.to_vec() }
+        Node::new(name, Box::new(layer), inputs.to_vec())
     }
 
     fn tanh(inputs: usize, units: usize) -> Dense<f64> {

@@ -6,6 +6,7 @@ mod chain;
 mod concat;
 mod dense;
 mod graph;
+mod masked;
 mod multiply;
 
 pub use activate::Activate;
@@ -14,6 +15,7 @@ pub use chain::Chain;
 pub use concat::Concat;
 pub use dense::Dense;
 pub use graph::{Graph, Node, Source};
+pub use masked::Masked;
 pub use multiply::Multiply;
 
 use crate::{Error, Shape};

@@ -40,6 +40,22 @@ impl<'a, F> Targets<'a, F> {
     }
 }
 
+impl<'a, F> Targets<'a, F> {
+    /// The targets `start..end`, in parts of a `count`th of all of them each.
+    pub(crate) fn part(self, count: usize, start: usize, end: usize) -> Self {
+        match self {
+            Self::Values(values) => {
+                let width = values.data().len() / count;
+                Self::Values(Rows::new(&values.data()[start * width..end * width], width))
+            }
+            Self::Classes(classes) => {
+                let width = classes.len() / count;
+                Self::Classes(&classes[start * width..end * width])
+            }
+        }
+    }
+}
+
 /// Which [`Targets`] a loss takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TargetKind {

@@ -15,7 +15,7 @@ use crate::registry::{Number, Registry};
 use crate::run_dir::{CONFIG, MODEL, RunDir};
 use crate::session::{Session, read_weights};
 use crate::spec::Dtype;
-use crate::weights;
+use crate::weights::{self, Weights};
 
 /// Evaluates the model of a run on the data of its experiment.
 ///
@@ -59,10 +59,10 @@ fn eval<F: Number>(
         return Err(unfit(&format!("the network of the model is not that of {CONFIG}")));
     }
     let session = Session::<F>::new(experiment, registry, Some(card.preprocessing))?;
-    let mut theta = vec![F::zero(); session.parameter_count];
-    weights::decode(&bytes, &session.parameters, &mut theta).map_err(|error| unfit(&error))?;
+    let mut model = Weights::<F>::zeros(session.parameter_count, &session.buffers);
+    weights::decode(&bytes, session.tensors(), &mut model).map_err(|error| unfit(&error))?;
     let work = chainrule_trainer::Trainer::largest_work(&session.objective, 1, session.most_samples());
     let threads = Threads::for_work(experiment.runtime.threads, work)?;
-    let evaluations = evaluation::evaluate(&session, &theta, &threads)?;
+    let evaluations = evaluation::evaluate(&session, model.values(), &threads)?;
     print(console, &evaluation::report(&evaluations, &session))
 }

@@ -17,6 +17,7 @@ use crate::registry::Registry;
 use crate::session::Session;
 use crate::storage;
 use crate::table::Table;
+use crate::weights::Weights;
 
 /// The error up to which a user's network passes: his numbers are not chosen for the check.
 const TOLERANCE: f64 = 1e-6;
@@ -30,7 +31,7 @@ pub fn run(arguments: &GradcheckArgs, registry: &Registry, console: Console) -> 
     let experiment = Experiment::load(path, &arguments.overrides, registry)?;
     // In f64 whatever the file says: single precision cannot tell a small error from rounding.
     let session = Session::<f64>::new(&experiment, registry, None)?;
-    let theta = session.start(&experiment)?;
+    let Weights { theta, .. } = session.start(&experiment)?;
     let options = Options {
         tolerance: Tolerance::OrRounding(TOLERANCE),
         entries: arguments.entries,

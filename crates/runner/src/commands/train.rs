@@ -20,7 +20,7 @@ use crate::session::Session;
 use crate::spec::Dtype;
 use crate::storage;
 use crate::table::Table;
-use crate::weights;
+use crate::weights::{self, Weights};
 
 /// Trains an experiment and writes its run directory.
 ///
@@ -41,7 +41,7 @@ fn train<F: Number>(
     console: Console,
 ) -> Result<(), Failure> {
     let session = Session::<F>::new(experiment, registry, None)?;
-    let mut theta = session.start(experiment)?;
+    let mut weights = session.start(experiment)?;
     let existing = if arguments.force { Existing::Replace } else { Existing::Keep };
     let path = RunDir::choose(arguments.out.as_deref(), &experiment.name, existing)?;
     let run = RunDir::create(&path, &experiment.resolved_toml(), existing)?;
@@ -59,14 +59,15 @@ fn train<F: Number>(
         settings: settings(experiment),
         threads: &threads,
     };
-    let outcome = trainer.fit(&mut theta, &mut watcher);
+    let Weights { theta, buffers } = &mut weights;
+    let outcome = trainer.fit(theta, buffers, &mut watcher);
     watcher.finish();
     let outcome = outcome?;
 
-    let evaluations = evaluation::evaluate(&session, &theta, &threads)?;
-    let predictions = predictions(experiment, registry, &session, &theta)?;
-    write_model(run.path(), experiment, &session, &theta)?;
-    let result = result_json(experiment, &session, &theta, &outcome, &evaluations, &predictions);
+    let evaluations = evaluation::evaluate(&session, weights.values(), &threads)?;
+    let predictions = predictions(experiment, registry, &session, &weights)?;
+    write_model(run.path(), experiment, &session, &weights)?;
+    let result = result_json(experiment, &session, &weights, &outcome, &evaluations, &predictions);
     let text = serde_json::to_string_pretty(&result).expect("a JSON value is always JSON") + "\n";
     storage::write_atomically(&run.file(RESULT), text.as_bytes())?;
 
@@ -127,6 +128,7 @@ fn settings(experiment: &Experiment) -> Settings {
         epochs: train.epochs,
         batch_size: train.batch_size,
         order: if train.shuffle { Order::Shuffled { seed: experiment.seed } } else { Order::Fixed },
+        seed: experiment.seed,
         learning_rate: experiment.optimizer.learning_rate,
         decay_on: experiment.optimizer.weight_decay_on.into(),
         log_every: train.log_every,
@@ -149,12 +151,12 @@ fn predictions<F: Number>(
     experiment: &Experiment,
     registry: &Registry,
     session: &Session<F>,
-    theta: &[F],
+    weights: &Weights<F>,
 ) -> Result<Vec<Prediction>, Failure> {
     let Some(predict) = &experiment.predict else { return Ok(Vec::new()) };
     let network = crate::session::inference(experiment, registry, &session.input_shape, session.outputs)?;
     let preprocessing = session.preprocessing.clone();
-    let mut predictor = Predictor::new(network, theta.to_vec(), preprocessing, session.outputs);
+    let mut predictor = Predictor::new(network, weights.clone(), preprocessing, session.outputs);
     let outputs = predictor.predict(predict.x.concat());
     Ok(outputs.chunks_exact(predictor.width()).map(|outputs| predictor.prediction(outputs)).collect())
 }
@@ -163,7 +165,7 @@ fn write_model<F: Number>(
     folder: &Path,
     experiment: &Experiment,
     session: &Session<F>,
-    theta: &[F],
+    weights: &Weights<F>,
 ) -> Result<(), Failure> {
     let card = Card {
         format: Card::FORMAT,
@@ -177,20 +179,18 @@ fn write_model<F: Number>(
     let failed =
         |error: &dyn std::fmt::Display| Failure::Run { path: path.clone(), message: error.to_string() };
     let text = card.to_text().map_err(|error| failed(&error))?;
-    let bytes = weights::encode(&session.parameters, theta, Some(text)).map_err(|error| failed(&error))?;
+    let bytes = weights::encode(session.tensors(), weights, Some(text)).map_err(|error| failed(&error))?;
     storage::write_atomically(&path, &bytes)
 }
 
 fn result_json<F: Number>(
     experiment: &Experiment,
     session: &Session<F>,
-    theta: &[F],
+    weights: &Weights<F>,
     outcome: &Outcome,
     evaluations: &[Evaluation],
     predictions: &[Prediction],
 ) -> Json {
-    let mut bytes = Vec::with_capacity(theta.len() * F::BYTES);
-    F::append_le_bytes(theta, &mut bytes);
     let rows = experiment.predict.iter().flat_map(|predict| &predict.x).enumerate();
     let predictions: Vec<Json> = rows
         .zip(predictions)
@@ -206,7 +206,7 @@ fn result_json<F: Number>(
         "steps": outcome.steps,
         "train_seconds": outcome.train_seconds,
         "parameters": session.parameter_count,
-        "parameters_blake3": blake3::hash(&bytes).to_hex().as_str(),
+        "parameters_blake3": blake3::hash(&weights.to_bytes()).to_hex().as_str(),
     })
 }
 

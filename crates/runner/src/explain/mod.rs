@@ -15,7 +15,7 @@ mod trace;
 use std::ops::Range;
 
 use chainrule_core::layers::Source;
-use chainrule_core::{Derivation, Layer, Rule, Shape, parameter_count};
+use chainrule_core::{Ctx, Derivation, Inline, Layer, Rule, Shape, initial_buffers, parameter_count};
 use serde::Serialize;
 
 pub use numbers::{LayerNumbers, ParameterNumbers, SampleNumbers, Target, TensorNumbers, Vector};
@@ -105,9 +105,16 @@ struct Stage {
     inputs: Vec<Source>,
     /// Its part of the parameters.
     theta: Range<usize>,
+    /// Its buffers before training.
+    buffers: Vec<f64>,
 }
 
 impl Stage {
+    /// One sample alone is explained as the network predicts: its statistics would be its own numbers.
+    fn context(&self) -> Ctx<'_, f64> {
+        Ctx::evaluate(&Inline, &self.buffers)
+    }
+
     fn width(&self) -> usize {
         self.layer.output_shape().len()
     }
@@ -153,13 +160,15 @@ fn stages(
         .stages::<f64>(registry, &session.input_shape, session.head)
         .map_err(|mistakes| experiment.mistake(mistakes))?;
     let mut start = 0;
-    let stages = nodes.into_iter().map(|node| {
+    let mut stages: Vec<Stage> = Vec::with_capacity(nodes.len());
+    for node in nodes {
         let count = parameter_count(&node.layer.parameters()).unwrap_or_default();
-        let theta = start..start + count;
-        start = theta.end;
-        Stage { name: node.name, layer: node.layer, inputs: node.inputs, theta }
-    });
-    Ok(stages.collect())
+        let theta = node.tied.map_or(start..start + count, |other| stages[other].theta.clone());
+        start = start.max(theta.end);
+        let buffers = initial_buffers(&node.layer.buffers());
+        stages.push(Stage { name: node.name, layer: node.layer, inputs: node.inputs, theta, buffers });
+    }
+    Ok(stages)
 }
 
 fn layer_formulas(

@@ -13,6 +13,7 @@ use crate::error::Failure;
 use crate::experiment::Experiment;
 use crate::session::Session;
 use crate::spec::Dtype;
+use crate::weights::Weights;
 
 /// Up to this many parameters of a layer, all are written out.
 const MAX_PARAMETERS: usize = 32;
@@ -147,6 +148,7 @@ struct Whole<'a> {
     x: Rows<'a, f64>,
     targets: Targets<'a, f64>,
     theta: Vec<f64>,
+    buffers: Vec<f64>,
     workspace: Workspace<f64>,
     gradient: Vec<f64>,
     learning_rate: f64,
@@ -187,7 +189,7 @@ impl Whole<'_> {
         let h = f64::EPSILON.cbrt() * start.abs().max(1.0);
         let mut moved = |step: f64| {
             self.theta[parameter] = start + step;
-            let (x, mut ctx) = ([self.x], Ctx { executor: &Inline });
+            let (x, mut ctx) = ([self.x], Ctx::evaluate(&Inline, &self.buffers));
             let total = self.objective.value(&self.theta, &x, self.targets, &mut self.workspace, &mut ctx);
             (self.theta[parameter], total.mean())
         };
@@ -205,7 +207,7 @@ pub(super) fn of_sample(
     names: &Names,
     index: usize,
 ) -> Result<SampleNumbers, Failure> {
-    let mut theta = session.start(experiment)?;
+    let Weights { mut theta, .. } = session.start(experiment)?;
     if experiment.dtype == Dtype::F32 {
         // Those that the training starts from.
         theta.iter_mut().for_each(|value| *value = f64::from(*value as f32));
@@ -305,11 +307,12 @@ fn whole<'a>(
         experiment.mistake(crate::diagnostic::Diagnostic::new(error.to_string()).at(place))
     })?;
     let mut gradient = vec![0.0; theta.len()];
-    let mut ctx = Ctx { executor: &Inline };
+    let buffers = objective.start_buffers();
+    let mut ctx = Ctx::evaluate(&Inline, &buffers);
     objective.gradient(&theta, &[x], targets, &mut gradient, &mut [None], &mut workspace, &mut ctx);
     let stepped = first_step(experiment, session, &theta, &gradient);
     let learning_rate = experiment.optimizer.learning_rate;
-    Ok(Whole { objective, x, targets, theta, workspace, gradient, learning_rate, stepped })
+    Ok(Whole { objective, x, targets, theta, buffers, workspace, gradient, learning_rate, stepped })
 }
 
 /// The parameters after the optimiser's first step on this sample alone.

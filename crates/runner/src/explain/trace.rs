@@ -1,7 +1,7 @@
 //! One sample through the network, layer by layer, and the slopes of single outputs.
 
 use chainrule_core::layers::Source;
-use chainrule_core::{Ctx, Inline, Loss, Pass, Rows, RowsMut, Targets};
+use chainrule_core::{Loss, Pass, Rows, RowsMut, Targets};
 
 use super::Stage;
 
@@ -65,7 +65,13 @@ impl<'a> Trace<'a> {
             let mut tape = vec![0.0; stage.layer.tape().for_rows(1)];
             let inputs = trace.inputs(stage);
             let output = RowsMut::new(&mut y, stage.width());
-            stage.layer.forward(&theta[stage.theta.clone()], &inputs, output, &mut tape, &mut context());
+            stage.layer.forward(
+                &theta[stage.theta.clone()],
+                &inputs,
+                output,
+                &mut tape,
+                &mut stage.context(),
+            );
             trace.y.push(y);
             trace.tapes.push(tape);
         }
@@ -117,9 +123,9 @@ impl<'a> Trace<'a> {
             })
             .collect();
         let pass = Pass { inputs: &inputs, y, tape: &mut tape };
-        stage.layer.backward(theta, pass, RowsMut::new(&mut dy, width), &mut lent, &mut context());
+        stage.layer.backward(theta, pass, RowsMut::new(&mut dy, width), &mut lent, &mut stage.context());
         let pass = Pass { inputs: &inputs, y, tape: &mut tape };
-        stage.layer.accumulate(theta, pass, Rows::new(&dy, width), &mut dtheta, &mut context());
+        stage.layer.accumulate(theta, pass, Rows::new(&dy, width), &mut dtheta, &mut stage.context());
         Pulled { dx, dtheta }
     }
 
@@ -168,8 +174,4 @@ fn select(
         selected.extend(units.iter().map(|&unit| slots().map(|(_, dx)| dx[unit]).sum::<f64>()));
     }
     selected
-}
-
-fn context() -> Ctx<'static, f64> {
-    Ctx { executor: &Inline }
 }

@@ -7,7 +7,7 @@ use super::classes::Counts;
 use super::numbers::Sums;
 use super::{Metric, Score, Task};
 use crate::evaluate::ROWS;
-use crate::{Dataset, Error, TargetData};
+use crate::{Dataset, Error, TargetData, Values};
 
 /// What is measured, of which network.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +58,7 @@ impl<'a, F: Float> Scorer<'a, F> {
     /// # Panics
     /// If the data do not have the shape that the network takes, or classes that it does not have: see
     /// [`Dataset::check`].
-    pub fn scores(&mut self, theta: &[F], data: &Dataset<F>) -> Vec<(Metric, Score)> {
+    pub fn scores(&mut self, values: Values<'_, F>, data: &Dataset<F>) -> Vec<(Metric, Score)> {
         let scoring = self.scoring;
         let count = self.lanes.len();
         let parts = data.len().div_ceil(ROWS);
@@ -67,7 +67,7 @@ impl<'a, F: Float> Scorer<'a, F> {
             lane.sums.clear();
             for part in (first..parts).step_by(count) {
                 let (inputs, targets) = data.batch(part * ROWS..((part + 1) * ROWS).min(data.len()));
-                lane.measure(&scoring, theta, inputs, targets);
+                lane.measure(&scoring, values, inputs, targets);
             }
         };
         if count == 1 {
@@ -117,13 +117,14 @@ impl<F: Float> Lane<F> {
     fn measure(
         &mut self,
         scoring: &Scoring<'_, F>,
-        theta: &[F],
+        values: Values<'_, F>,
         inputs: Rows<'_, F>,
         targets: Targets<'_, F>,
     ) {
         // The parts are the parallelism; inside one, layers run on this thread.
         let executor: &dyn Executor<F> = &Inline;
-        let y = self.workspace.outputs(scoring.network, theta, &[inputs], &mut Ctx { executor });
+        let ctx = &mut Ctx::evaluate(executor, values.buffers);
+        let y = self.workspace.outputs(scoring.network, values.theta, &[inputs], ctx);
         match (scoring.task, targets) {
             (Task::Classes, Targets::Classes(classes)) => {
                 let scores = y.with_width(scoring.classes());

@@ -1,0 +1,16 @@
+//! The layers of `[model] layers`, a file a family.
+
+mod combine;
+mod dense;
+
+use crate::registry::{LayerExample, Registry, Taken};
+
+pub(super) fn register(registry: &mut Registry) -> Result<(), Taken> {
+    dense::register(registry)?;
+    combine::register(registry)
+}
+
+/// Examples of one kind of keys for inputs of these shapes.
+fn example(keys: &'static str, inputs: &[&[usize]]) -> LayerExample {
+    LayerExample::new(keys, inputs)
+}
