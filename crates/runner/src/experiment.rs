@@ -9,7 +9,7 @@ use chainrule_trainer::metrics::{Metric, Task};
 use chainrule_trainer::schedule::{Constant, Warmup};
 
 use crate::conform::Schema;
-use crate::data::DataCommon;
+use crate::data::{self, DataCommon};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::{self, Loaded, Node, Place, Sources, Table, Value};
 use crate::error::Failure;
@@ -354,14 +354,24 @@ fn layers_mut(root: &mut Node) -> &mut [Node] {
 
 /// Paths are relative to the file that they stand in; those of `--set` to the working directory.
 fn make_paths_absolute(root: &mut Node, sources: &Sources) {
-    for (table, key) in [("model", "initial_weights"), ("data", "path")] {
+    let of_data = data::PATHS.iter().map(|&key| ("data", key));
+    for (table, key) in std::iter::once(("model", "initial_weights")).chain(of_data) {
         let table = root.as_table_mut().and_then(|root| root.get_mut(table)).and_then(Node::as_table_mut);
-        let Some(node) = table.and_then(|table| table.get_mut(key)) else { continue };
-        let Some(path) = node.as_str() else { continue };
-        let path = sources.directory(node.place).unwrap_or(Path::new("")).join(path);
-        let absolute = std::path::absolute(&path).unwrap_or(path);
-        node.value = Value::String(absolute.to_string_lossy().into_owned());
+        match table.and_then(|table| table.get_mut(key)) {
+            Some(Node { value: Value::Array(paths), .. }) => {
+                paths.iter_mut().for_each(|path| make_absolute(path, sources));
+            }
+            Some(path) => make_absolute(path, sources),
+            None => {}
+        }
     }
+}
+
+fn make_absolute(node: &mut Node, sources: &Sources) {
+    let Some(path) = node.as_str() else { return };
+    let path = sources.directory(node.place).unwrap_or(Path::new("")).join(path);
+    let absolute = std::path::absolute(&path).unwrap_or(path);
+    node.value = Value::String(absolute.to_string_lossy().into_owned());
 }
 
 /// The name becomes the run directory's.

@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 use super::{load, print};
 use crate::cli::TrainArgs;
 use crate::console::Console;
+use crate::diagnostic::visible;
 use crate::error::Failure;
 use crate::evaluation::{self, Evaluation};
 use crate::experiment::Experiment;
@@ -224,8 +225,8 @@ fn prediction_table(experiment: &Experiment, predictions: &[Prediction]) -> Stri
         let more =
             if experiment.predict.iter().any(|predict| predict.x[index].len() > 8) { ", ..." } else { "" };
         let outputs: Vec<String> =
-            prediction.outputs.iter().map(|(name, value)| format!("{name} {value:.3}")).collect();
-        let class = prediction.class.iter().map(|class| format!("{class}: ")).collect::<String>();
+            prediction.outputs.iter().map(|(name, value)| format!("{} {value:.3}", visible(name))).collect();
+        let class = prediction.class.iter().map(|class| format!("{}: ", visible(class))).collect::<String>();
         let x = format!("{}{more}", x.join(", "));
         table.row([&sample_name(experiment, index), &x, &format!("{class}{}", outputs.join(", "))]);
     }

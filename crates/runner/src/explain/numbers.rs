@@ -9,7 +9,6 @@ use super::Stage;
 use super::names::Names;
 use super::product::{Chains, Derivative, MAX_UNITS};
 use super::trace::Trace;
-use crate::data::Labels;
 use crate::error::Failure;
 use crate::experiment::Experiment;
 use crate::session::Session;
@@ -351,7 +350,7 @@ fn target(session: &Session<f64>, targets: Targets<'_, f64>) -> Target {
         Targets::Values(values) => Target::Values(Vector::new(values.data())),
         Targets::Classes(classes) => {
             let indices: Vec<u32> = classes.iter().copied().take(MAX_NUMBERS).collect();
-            let names = session.preprocessing.labels.as_ref().map(Labels::names).unwrap_or_default();
+            let names = session.preprocessing.class_names().unwrap_or_default();
             let labels = indices.iter().filter_map(|&index| names.get(index as usize).cloned()).collect();
             Target::Classes { indices, labels }
         }
