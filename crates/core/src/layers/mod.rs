@@ -21,6 +21,7 @@ mod softmax;
 mod standardise;
 mod subtract;
 mod sums;
+mod tuned;
 
 pub use activate::Activate;
 pub use add::Add;
@@ -40,6 +41,7 @@ pub use prelu::Prelu;
 pub use rms_norm::RmsNorm;
 pub use softmax::Softmax;
 pub use subtract::Subtract;
+pub use tuned::Tuned;
 
 use crate::{Error, Shape};
 
