@@ -102,7 +102,7 @@ impl BatchNorm {
         };
         let m = x.len() * positions;
         for_each_item(executor, own.pairs, 2, m * WORK, |first, pairs| {
-            channels::statistics(x, positions, first, pairs)
+            channels::statistics(x, positions, first, pairs);
         });
         // A batch of one number has no unbiased variance; `least_rows` keeps it away.
         let unbiased = F::of(m as f64 / (m - 1).max(1) as f64);
