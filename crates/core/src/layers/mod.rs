@@ -2,22 +2,45 @@
 
 mod activate;
 mod add;
+mod average;
+mod batch_norm;
 mod chain;
+mod channels;
 mod concat;
 mod dense;
+mod dropout;
+mod gaussian_noise;
 mod graph;
+mod group_norm;
+mod layer_norm;
 mod masked;
 mod multiply;
+mod prelu;
+mod rms_norm;
+mod softmax;
+mod standardise;
+mod subtract;
+mod sums;
 mod tuned;
 
 pub use activate::Activate;
 pub use add::Add;
+pub use average::Average;
+pub use batch_norm::BatchNorm;
 pub use chain::Chain;
 pub use concat::Concat;
 pub use dense::Dense;
+pub use dropout::Dropout;
+pub use gaussian_noise::GaussianNoise;
 pub use graph::{Graph, Node, Source};
+pub use group_norm::GroupNorm;
+pub use layer_norm::LayerNorm;
 pub use masked::Masked;
 pub use multiply::Multiply;
+pub use prelu::Prelu;
+pub use rms_norm::RmsNorm;
+pub use softmax::Softmax;
+pub use subtract::Subtract;
 pub use tuned::Tuned;
 
 use crate::{Error, Shape};
