@@ -2,21 +2,34 @@
 
 mod activate;
 mod add;
+mod avg_pool;
 mod chain;
 mod concat;
+mod conv;
+mod conv_transpose;
+mod correlation;
 mod dense;
+mod direct;
 mod graph;
 mod masked;
+mod max_pool;
 mod multiply;
+mod unfold;
+mod window;
 
 pub use activate::Activate;
 pub use add::Add;
+pub use avg_pool::AvgPool;
 pub use chain::Chain;
 pub use concat::Concat;
+pub use conv::Conv;
+pub use conv_transpose::ConvTranspose;
 pub use dense::Dense;
 pub use graph::{Graph, Node, Source};
 pub use masked::Masked;
+pub use max_pool::MaxPool;
 pub use multiply::Multiply;
+pub use window::{Kernel, Padding};
 
 use crate::{Error, Shape};
 
