@@ -1,8 +1,8 @@
 //! Pools of means over one axis and over two.
 
+use super::row_map::RowMap;
 use super::window::{Kernel, Planes, Window};
-use crate::executor::for_each_tile;
-use crate::{Ctx, Derivation, Error, Float, Layer, Parameter, Pass, Rows, RowsMut, Shape};
+use crate::{Error, Float, Shape};
 
 /// `y`: the mean of what a window sees, at every place, channel by channel; padding counts as zeros.
 ///
@@ -49,11 +49,6 @@ impl AvgPool {
         Ok(Self { input: input.clone(), output, window })
     }
 
-    /// Additions of a sample.
-    fn work(&self) -> usize {
-        self.output.len().saturating_mul(self.window.cells())
-    }
-
     fn forward_plane<F: Float>(&self, x: &[F], y: &mut [F]) {
         let Window { rows, columns } = self.window;
         let share = F::one() / F::of(self.window.cells() as f64);
@@ -83,74 +78,37 @@ impl AvgPool {
     }
 }
 
-impl<F: Float> Layer<F> for AvgPool {
-    fn input_shapes(&self) -> Vec<Shape> {
-        vec![self.input.clone()]
+impl RowMap for AvgPool {
+    fn input(&self) -> &Shape {
+        &self.input
     }
 
-    fn output_shape(&self) -> &Shape {
+    fn output(&self) -> &Shape {
         &self.output
     }
 
-    fn parameters(&self) -> Vec<Parameter> {
-        Vec::new()
+    fn work(&self) -> usize {
+        self.output.len().saturating_mul(self.window.cells())
     }
 
-    fn multiply_adds(&self) -> usize {
-        0
+    fn equations(&self) -> [String; 3] {
+        [
+            "y_p = 1/k Σ_{q in W(p)} x_q, W(p) what the window of k cells covers at place p; padding counts as zeros".into(),
+            "∂y_p/∂x_q = 1/k [q in W(p)]".into(),
+            "dx_q = 1/k Σ_p [q in W(p)] dy_p".into(),
+        ]
     }
 
-    fn derivation(&self) -> Derivation {
-        Derivation {
-            forward: vec!["y_p = 1/k Σ_{q in W(p)} x_q, the k cells that the window covers at place p; padding counts as zeros".into()],
-            local: vec!["∂y_p/∂x_q = 1/k [q in W(p)]".into()],
-            inputs: vec!["dx_q = 1/k Σ_p [q in W(p)] dy_p".into()],
-            ..Derivation::new([("x", &self.input), ("y", &self.output)])
-        }
+    fn forward_row<F: Float>(&self, x: &[F], y: &mut [F]) {
+        let (places, cells) = (self.window.outputs(), self.window.inputs());
+        let planes = x.chunks_exact(cells).zip(y.chunks_exact_mut(places));
+        planes.for_each(|(x, y)| self.forward_plane(x, y));
     }
 
-    fn forward(
-        &self,
-        _theta: &[F],
-        inputs: &[Rows<'_, F>],
-        y: RowsMut<'_, F>,
-        _tape: &mut [F],
-        ctx: &mut Ctx<'_, F>,
-    ) {
-        let (width, places, cells) = (self.output.len(), self.window.outputs(), self.window.inputs());
-        for_each_tile(ctx.executor, y.into_data(), width, self.work(), |first, y| {
-            let x = inputs[0].slice(first, y.len() / width).data();
-            for (x, y) in x.chunks_exact(cells).zip(y.chunks_exact_mut(places)) {
-                self.forward_plane(x, y);
-            }
-        });
-    }
-
-    fn backward(
-        &self,
-        _theta: &[F],
-        _pass: Pass<'_, F>,
-        dy: RowsMut<'_, F>,
-        dx: &mut [Option<RowsMut<'_, F>>],
-        ctx: &mut Ctx<'_, F>,
-    ) {
-        let Some(dx) = &mut dx[0] else { return };
-        let (width, places, cells) = (self.input.len(), self.window.outputs(), self.window.inputs());
-        for_each_tile(ctx.executor, dx.data(), width, self.work(), |first, dx| {
-            let rows = dx.len() / width;
-            let dy = dy.as_rows().slice(first, rows).data().chunks_exact(places);
-            dx.chunks_exact_mut(cells).zip(dy).for_each(|(dx, dy)| self.backward_plane(dy, dx));
-        });
-    }
-
-    fn accumulate(
-        &self,
-        _theta: &[F],
-        _pass: Pass<'_, F>,
-        _dy: Rows<'_, F>,
-        _dtheta: &mut [F],
-        _ctx: &mut Ctx<'_, F>,
-    ) {
+    fn backward_row<F: Float>(&self, dy: &[F], dx: &mut [F]) {
+        let (places, cells) = (self.window.outputs(), self.window.inputs());
+        let planes = dy.chunks_exact(places).zip(dx.chunks_exact_mut(cells));
+        planes.for_each(|(dy, dx)| self.backward_plane(dy, dx));
     }
 }
 

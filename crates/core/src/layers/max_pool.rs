@@ -137,7 +137,7 @@ impl MaxPool {
 
 /// The larger; NaN, once there, stays.
 #[inline]
-fn larger<F: Float>(a: F, b: F) -> F {
+pub(super) fn larger<F: Float>(a: F, b: F) -> F {
     if b > a || b.is_nan() { b } else { a }
 }
 

@@ -10,12 +10,19 @@ mod conv_transpose;
 mod correlation;
 mod dense;
 mod direct;
+mod global_avg_pool;
+mod global_max_pool;
 mod graph;
 mod masked;
 mod max_pool;
 mod multiply;
+mod permute;
+mod reshape;
+mod row_map;
 mod unfold;
+mod upsample;
 mod window;
+mod zero_pad;
 
 pub use activate::Activate;
 pub use add::Add;
@@ -25,11 +32,17 @@ pub use concat::Concat;
 pub use conv::Conv;
 pub use conv_transpose::ConvTranspose;
 pub use dense::Dense;
+pub use global_avg_pool::{GlobalAvgPool, Over};
+pub use global_max_pool::GlobalMaxPool;
 pub use graph::{Graph, Node, Source};
 pub use masked::Masked;
 pub use max_pool::MaxPool;
 pub use multiply::Multiply;
+pub use permute::Permute;
+pub use reshape::Reshape;
+pub use upsample::Upsample;
 pub use window::{Kernel, Padding};
+pub use zero_pad::ZeroPad;
 
 use crate::{Error, Shape};
 
