@@ -8,6 +8,7 @@ mod dense;
 mod graph;
 mod masked;
 mod multiply;
+mod recurrent;
 
 pub use activate::Activate;
 pub use add::Add;
@@ -17,6 +18,10 @@ pub use dense::Dense;
 pub use graph::{Graph, Node, Source};
 pub use masked::Masked;
 pub use multiply::Multiply;
+pub use recurrent::{
+    Cell, CellText, Gru, GruCell, InputBlock, Lstm, LstmCell, MAX_STACKED, Recurrent, RecurrentConfig,
+    SimpleRnn, SimpleRnnCell, Step, StepBack,
+};
 
 use crate::{Error, Shape};
 
