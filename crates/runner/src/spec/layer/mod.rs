@@ -2,12 +2,14 @@
 
 mod combine;
 mod dense;
+mod recurrent;
 
 use crate::registry::{LayerExample, Registry, Taken};
 
 pub(super) fn register(registry: &mut Registry) -> Result<(), Taken> {
     dense::register(registry)?;
-    combine::register(registry)
+    combine::register(registry)?;
+    recurrent::register(registry)
 }
 
 /// Examples of one kind of keys for inputs of these shapes.
