@@ -61,6 +61,12 @@ impl<'a, F> From<Rows<'a, F>> for Columns<'a, F> {
     }
 }
 
+impl<'a, F> From<RowsMut<'a, F>> for ColumnsMut<'a, F> {
+    fn from(rows: RowsMut<'a, F>) -> Self {
+        Self { columns: 0..rows.width(), rows }
+    }
+}
+
 /// The columns `columns` of [`RowsMut`], written; the others are left alone.
 #[derive(Debug)]
 pub struct ColumnsMut<'a, F> {

@@ -24,7 +24,7 @@ pub use lstm::{Lstm, LstmCell};
 pub use simple_rnn::{SimpleRnn, SimpleRnnCell};
 
 use accumulate::Accumulate;
-use sweep::{Incoming, Sweep, Weights};
+use sweep::{Incoming, Sweep, Weights, transpose};
 use tape::{LayerPart, Parts, Sizes};
 
 use crate::executor::tile_rows;
@@ -179,7 +179,14 @@ impl<C: Cell> Recurrent<C> {
         &tape[first * per_row..][..rows * per_row]
     }
 
-    fn forward_tile<F: Float>(&self, theta: &[F], x: Rows<'_, F>, mask: Option<Rows<'_, F>>, tape: &mut [F]) {
+    fn forward_tile<F: Float>(
+        &self,
+        theta: &[F],
+        transposed: &[F],
+        x: Rows<'_, F>,
+        mask: Option<Rows<'_, F>>,
+        tape: &mut [F],
+    ) {
         let sizes = &self.sizes;
         let rows = x.len();
         let Parts { blank, x: x_by_time, layers, .. } = sizes.parts(tape);
@@ -189,7 +196,8 @@ impl<C: Cell> Recurrent<C> {
             let (x, LayerPart { states, directions }) = sizes.layer_of(x_by_time, layers, layer);
             for direction in 0..sizes.directions {
                 let own = sizes.direction(directions, direction);
-                self.sweep(theta, layer, direction, rows, mask).forward(x, states, own, blank);
+                let w_hht = sizes.w_hht(transposed, layer, direction);
+                self.sweep(theta, layer, direction, rows, mask).forward(x, states, own, blank, w_hht);
             }
         }
     }
@@ -348,7 +356,7 @@ impl<F: Float, C: Cell> Layer<F> for Recurrent<C> {
     }
 
     fn tape(&self) -> TapeLen {
-        TapeLen { per_row: self.sizes.per_row(), per_batch: 0 }
+        TapeLen { per_row: self.sizes.per_row(), per_batch: self.sizes.per_batch() }
     }
 
     fn multiply_adds(&self) -> usize {
@@ -401,11 +409,15 @@ impl<F: Float, C: Cell> Layer<F> for Recurrent<C> {
     ) {
         let mask = ctx.mask_of(self.sizes.time);
         let per_row = self.sizes.per_row();
-        let tape = &mut tape[..inputs[0].len() * per_row];
+        let (tape, transposed) = tape.split_at_mut(inputs[0].len() * per_row);
+        for (layer, direction) in self.sweeps() {
+            let w_hh = Weights::split(self.own(theta, layer, direction), &self.sizes, layer).w_hh;
+            transpose(w_hh, self.sizes.w_hht_mut(transposed, layer, direction));
+        }
         self.for_each_tile(ctx.executor, tape, per_row, |first, tape| {
             let rows = tape.len() / per_row;
             let mask = mask.map(|mask| mask.slice(first, rows));
-            self.forward_tile(theta, inputs[0].slice(first, rows), mask, tape);
+            self.forward_tile(theta, transposed, inputs[0].slice(first, rows), mask, tape);
         });
         let width = y.width();
         self.for_each_tile(ctx.executor, y.into_data(), width, |first, y| {

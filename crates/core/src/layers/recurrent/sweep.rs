@@ -70,13 +70,15 @@ impl<F: Float, C: Cell> Sweep<'_, F, C> {
         &states[row * self.sizes.width()..][columns]
     }
 
-    /// `x W_ihᵀ + b` of all steps in one product, then step by step `+ h W_hhᵀ` and the cell.
+    /// `x W_ihᵀ + b` of all steps in one product, then step by step `+ h W_hhᵀ` and the cell. `w_hht` is `W_hhᵀ`, which
+    /// every step reads, as it reads fastest.
     pub(super) fn forward(
         &self,
         x: Rows<'_, F>,
         states: &mut [F],
         (sums, memory): (&mut [F], &mut [F]),
         blank: &[F],
+        w_hht: Rows<'_, F>,
     ) {
         let Sizes { units, sums: sums_width, memory: memory_width, .. } = *self.sizes;
         let width = self.sizes.width();
@@ -89,7 +91,7 @@ impl<F: Float, C: Cell> Sweep<'_, F, C> {
             if before.is_some() {
                 let h = Columns::new(Rows::new(states_before, width), self.sizes.columns(self.direction));
                 let sums = ColumnsMut::new(RowsMut::new(sums, sums_width), 0..self.sizes.gates);
-                matmul::add_columns_wt(&h, self.weights.w_hh, sums);
+                matmul::add_columns_w(&h, w_hht, sums);
             }
             for row in 0..self.rows {
                 let h_before = self.state(states_before, row);
@@ -178,7 +180,7 @@ impl<F: Float, C: Cell> Sweep<'_, F, C> {
             }
             if before.is_some() {
                 let dsums = Columns::new(Rows::new(sums, sums_width), 0..self.sizes.gates);
-                matmul::add_columns_w(&dsums, self.weights.w_hh, RowsMut::new(dh, units));
+                matmul::add_columns_w(&dsums, self.weights.w_hh, RowsMut::new(dh, units).into());
             }
         }
     }
@@ -190,7 +192,19 @@ impl<F: Float, C: Cell> Sweep<'_, F, C> {
             let rows = block.rows(self.sizes.units);
             let dsums = Columns::new(Rows::new(dsums, self.sizes.sums), block.columns(self.sizes.units));
             let w = w_ih.slice(rows.start, rows.len());
-            matmul::add_columns_w(&dsums, w, RowsMut::new(dx, w_ih.width()));
+            matmul::add_columns_w(&dsums, w, RowsMut::new(dx, w_ih.width()).into());
+        }
+    }
+}
+
+/// Writes `wᵀ`. Some rows at a time: neither read nor write jumps over more lines of the cache than it holds.
+pub(super) fn transpose<F: Float>(w: Rows<'_, F>, transposed: &mut [F]) {
+    const ROWS: usize = 16;
+    for first in (0..w.len()).step_by(ROWS) {
+        let block = w.slice(first, ROWS.min(w.len() - first));
+        for (column, to) in transposed.chunks_exact_mut(w.len()).enumerate() {
+            let to = to[first..].iter_mut();
+            to.zip(block.iter()).for_each(|(to, row)| *to = row[column]);
         }
     }
 }

@@ -77,7 +77,7 @@ impl Sizes {
         let width = Shape::new([self.units, self.directions])?.len();
         let widest = width.max(self.features);
         Shape::new([self.gates, widest])?;
-        Shape::new([self.gates, self.units])?;
+        Shape::new([self.gates, self.units, self.directions, self.layers])?;
         // More than a tape has: four such terms a layer, with the directions, and what is shared.
         let most = Shape::new([self.sums.max(self.memory), self.directions])?.len().max(widest);
         Shape::new([self.time, most, self.layers + 1, 8])?;
@@ -108,6 +108,28 @@ impl Sizes {
     pub(super) fn per_row(&self) -> usize {
         let shared = self.time * (self.width().max(self.features) + self.features);
         self.blank() + self.carry + shared + self.layers * self.layer()
+    }
+
+    /// Numbers of the tape once for all rows: `W_hhᵀ` of every direction of every layer.
+    pub(super) fn per_batch(&self) -> usize {
+        self.layers * self.directions * self.gates * self.units
+    }
+
+    /// `W_hhᵀ`, `[units, gates]`.
+    pub(super) fn w_hht<'a, F>(&self, transposed: &'a [F], layer: usize, direction: usize) -> Rows<'a, F> {
+        let len = self.gates * self.units;
+        Rows::new(&transposed[(layer * self.directions + direction) * len..][..len], self.gates)
+    }
+
+    /// Where it is written.
+    pub(super) fn w_hht_mut<'a, F>(
+        &self,
+        transposed: &'a mut [F],
+        layer: usize,
+        direction: usize,
+    ) -> &'a mut [F] {
+        let len = self.gates * self.units;
+        &mut transposed[(layer * self.directions + direction) * len..][..len]
     }
 
     /// The parts of the tape of a tile.
