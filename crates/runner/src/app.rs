@@ -10,7 +10,7 @@ use crate::cli::{self, Cli, Command, VerbosityArgs};
 use crate::commands;
 use crate::console::{Console, Verbosity, colours_stderr};
 use crate::progress::Style;
-use crate::registry::{ActivationSpec, LayerSpec, LossSpec, OptimizerSpec, Registry, Taken};
+use crate::registry::{ActivationSpec, LayerSpec, LossSpec, OptimizerSpec, Registry, ScheduleSpec, Taken};
 
 /// The runner over a registry of one's own.
 ///
@@ -53,6 +53,11 @@ impl App {
     /// Adds an optimiser.
     pub fn optimizer<S: OptimizerSpec>(self) -> Self {
         self.with(Registry::optimizer::<S>)
+    }
+
+    /// Adds a schedule of the learning rate.
+    pub fn schedule<S: ScheduleSpec>(self) -> Self {
+        self.with(Registry::schedule::<S>)
     }
 
     fn with(mut self, add: impl FnOnce(&mut Registry) -> Result<(), Taken>) -> Self {

@@ -9,6 +9,7 @@ mod graph;
 mod masked;
 mod multiply;
 mod recurrent;
+mod tuned;
 
 pub use activate::Activate;
 pub use add::Add;
@@ -22,6 +23,7 @@ pub use recurrent::{
     Cell, CellText, Gru, GruCell, InputBlock, Lstm, LstmCell, MAX_STACKED, Recurrent, RecurrentConfig,
     SimpleRnn, SimpleRnnCell, Step, StepBack,
 };
+pub use tuned::Tuned;
 
 use crate::{Error, Shape};
 

@@ -205,13 +205,10 @@ impl<F: Float, C: Cell> Layer<F> for Recurrent<C> {
         for (layer, direction) in self.sweeps() {
             let suffix = if direction == 0 { "" } else { "_reverse" };
             let mut add = |name: &str, axes: &[usize], role, initializer, fan_in| {
-                parameters.push(Parameter {
-                    name: format!("{name}_l{layer}{suffix}"),
-                    shape: Shape::new(axes).expect("checked by new"),
-                    role,
-                    initializer,
-                    fans: Fans { fan_in, fan_out: gates },
-                });
+                let name = format!("{name}_l{layer}{suffix}");
+                let shape = Shape::new(axes).expect("checked by new");
+                let fans = Fans { fan_in, fan_out: gates };
+                parameters.push(Parameter::new(name, shape, role, initializer, fans));
             };
             let inputs = self.sizes.inputs(layer);
             add("weight_ih", &[gates, inputs], Role::Weight, self.config.weight_init, inputs);
