@@ -79,6 +79,7 @@ pub fn for_each_item<F: Float>(
         return work(0, data);
     }
     executor.for_each_chunk(data, tile * width, &|index, piece| work(index * tile, piece));
+}
 
 /// The most tiles that [`for_each_tile_with`] makes.
 pub const MAX_TILES: usize = 32;
@@ -142,7 +143,9 @@ mod tests {
             values.fill(item as f64);
         });
         assert_eq!(data, [0.0, 0.0, 1.0, 1.0, 2.0, 2.0]);
+    }
 
+    #[test]
     fn every_tile_has_scratch_of_its_own() {
         for rows in [1, 5, 32, 33, 100] {
             let (mut data, mut scratch) = (vec![0.0f64; rows * 3], vec![0.0f64; MAX_TILES * 2]);
