@@ -315,7 +315,8 @@ mod tests {
             let (a, b) = (numbers(len, 1), numbers(len, 2));
             assert!((sum(&a) - a.iter().sum::<f64>()).abs() < 1e-12);
             assert!((long_dot(&a, &b) - dot(&a, &b)).abs() < 1e-12);
-}
+        }
+    }
 
     /// The same between columns: as between copies of them, and the other columns stay.
     #[test]
