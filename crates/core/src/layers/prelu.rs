@@ -50,7 +50,7 @@ impl Prelu {
         self.shape.len() / self.run
     }
 
-    /// Calls `work(w, x, from, to)` for every run of numbers that share a slope; `from` may be `x`.
+    /// `to = number(w, x, from)` for every number, with its own slope; `from` may be `x`.
     fn each_run<F: Float>(
         &self,
         w: &[F],
@@ -83,13 +83,9 @@ impl<F: Float> Layer<F> for Prelu {
     }
 
     fn parameters(&self) -> Vec<Parameter> {
-        vec![Parameter {
-            name: "weight".into(),
-            shape: Shape::vector(self.slopes()).expect("a part of a shape"),
-            role: Role::Weight,
-            initializer: Initializer::Constant { value: self.slope },
-            fans: Fans { fan_in: 1, fan_out: 1 },
-        }]
+        let shape = Shape::vector(self.slopes()).expect("a part of a shape");
+        let fans = Fans { fan_in: 1, fan_out: 1 };
+        vec![Parameter::new("weight", shape, Role::Weight, Initializer::Constant { value: self.slope }, fans)]
     }
 
     fn tape(&self) -> TapeLen {
