@@ -5,6 +5,7 @@ mod combine;
 mod dense;
 mod noise;
 mod norm;
+mod recurrent;
 
 use crate::registry::{LayerExample, Registry, Taken};
 
@@ -13,7 +14,8 @@ pub(super) fn register(registry: &mut Registry) -> Result<(), Taken> {
     combine::register(registry)?;
     norm::register(registry)?;
     noise::register(registry)?;
-    activation::register(registry)
+    activation::register(registry)?;
+    recurrent::register(registry)
 }
 
 /// Examples of one kind of keys for inputs of these shapes.
