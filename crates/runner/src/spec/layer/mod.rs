@@ -1,13 +1,20 @@
 //! The layers of `[model] layers`, a file a family.
 
 mod combine;
+mod conv;
 mod dense;
+mod pool;
+mod shape;
+mod sizes;
 
 use crate::registry::{LayerExample, Registry, Taken};
 
 pub(super) fn register(registry: &mut Registry) -> Result<(), Taken> {
     dense::register(registry)?;
-    combine::register(registry)
+    combine::register(registry)?;
+    conv::register(registry)?;
+    pool::register(registry)?;
+    shape::register(registry)
 }
 
 /// Examples of one kind of keys for inputs of these shapes.
