@@ -114,14 +114,14 @@ struct Conv2dSpec {
     /// The cells that its window sees: one number, or [height, width].
     kernel_size: Sizes<1>,
     /// How far the window moves: one number, or [height, width].
-    #[serde(default = "Sizes::one")]
+    #[serde(default = "Sizes::<1>::one")]
     stride: Sizes<1>,
     /// How many zeros are added on either side: one number, or [height, width]; "valid": none; "same": as many as keep
     /// the size, with stride 1.
     #[serde(default = "PlanePadding::none")]
     padding: PlanePadding,
     /// How far apart the cells are that the window sees: one number, or [height, width].
-    #[serde(default = "Sizes::one")]
+    #[serde(default = "Sizes::<1>::one")]
     dilation: Sizes<1>,
     /// Into how many parts the channels are cut, each of which sees only itself; as many as channels: depthwise.
     #[serde(default = "one")]
@@ -175,17 +175,17 @@ struct ConvTranspose2dSpec {
     /// The cells of its window: one number, or [height, width].
     kernel_size: Sizes<1>,
     /// How far apart the windows of neighbours are: one number, or [height, width].
-    #[serde(default = "Sizes::one")]
+    #[serde(default = "Sizes::<1>::one")]
     stride: Sizes<1>,
     /// How much is cut off on either side: one number, or [height, width]; "valid": nothing; "same": as much as keeps the
     /// size, with stride 1.
     #[serde(default = "PlanePadding::none")]
     padding: PlanePadding,
     /// Rows and columns more at the end, fewer than the stride or the dilation: one number, or [height, width].
-    #[serde(default = "Sizes::zero")]
+    #[serde(default = "Sizes::<0>::zero")]
     output_padding: Sizes<0>,
     /// How far apart the cells of the window are: one number, or [height, width].
-    #[serde(default = "Sizes::one")]
+    #[serde(default = "Sizes::<1>::one")]
     dilation: Sizes<1>,
     /// Into how many parts the channels are cut, each of which reaches only itself.
     #[serde(default = "one")]

@@ -62,7 +62,7 @@ struct MaxPool2dSpec {
     /// How far the window moves: one number, or [height, width]; pool_size, if absent.
     stride: Option<Sizes<1>>,
     /// How many cells are added on either side, none of which is ever the largest: one number, or [height, width]; at most half of pool_size.
-    #[serde(default = "Sizes::zero")]
+    #[serde(default = "Sizes::<0>::zero")]
     padding: Sizes<0>,
 }
 
@@ -130,7 +130,7 @@ struct AvgPool2dSpec {
     /// How far the window moves: one number, or [height, width]; pool_size, if absent.
     stride: Option<Sizes<1>>,
     /// How many cells are added on either side, which count as zeros: one number, or [height, width]; at most half of pool_size.
-    #[serde(default = "Sizes::zero")]
+    #[serde(default = "Sizes::<0>::zero")]
     padding: Sizes<0>,
 }
 
