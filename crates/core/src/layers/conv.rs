@@ -54,14 +54,8 @@ impl<F: Float> Conv<F> {
     ///
     /// # Errors
     /// As [`Conv::two`].
-    pub fn one(
-        input: &Shape,
-        filters: usize,
-        kernel: &Kernel,
-        groups: usize,
-        activation: Box<dyn Activation<F>>,
-    ) -> Result<Self, Error> {
-        Self::new("conv1d", (input, Planes::line("conv1d", input)?), filters, kernel, groups, activation)
+    pub fn one(input: &Shape, filters: usize, kernel: &Kernel, groups: usize) -> Result<Self, Error> {
+        Self::new("conv1d", (input, Planes::line("conv1d", input)?), filters, kernel, groups)
     }
 
     /// A convolution over the last two axes of `[channels, height, width]`. Weights start `xavier_uniform`, biases at
@@ -70,14 +64,8 @@ impl<F: Float> Conv<F> {
     /// # Errors
     /// [`Error::Layer`] if the input has another rank, the window is larger than the padded input, or `groups` does not
     /// divide the channels and the filters; [`Error::EmptyShape`] without filters; [`Error::TooLarge`].
-    pub fn two(
-        input: &Shape,
-        filters: usize,
-        kernel: &Kernel,
-        groups: usize,
-        activation: Box<dyn Activation<F>>,
-    ) -> Result<Self, Error> {
-        Self::new("conv2d", (input, Planes::plane("conv2d", input)?), filters, kernel, groups, activation)
+    pub fn two(input: &Shape, filters: usize, kernel: &Kernel, groups: usize) -> Result<Self, Error> {
+        Self::new("conv2d", (input, Planes::plane("conv2d", input)?), filters, kernel, groups)
     }
 
     fn new(
@@ -86,7 +74,6 @@ impl<F: Float> Conv<F> {
         filters: usize,
         kernel: &Kernel,
         groups: usize,
-        activation: Box<dyn Activation<F>>,
     ) -> Result<Self, Error> {
         check_groups(layer, planes.channels, filters, groups)?;
         let window = Window::over(layer, kernel, planes.size)?;
@@ -98,11 +85,16 @@ impl<F: Float> Conv<F> {
             output,
             weight,
             correlation,
-            activation,
+            activation: Box::new(activation::Linear),
             bias: true,
             weight_init: Initializer::XavierUniform { gain: 1.0 },
             bias_init: Initializer::Zeros,
         })
+    }
+
+    /// The same layer with `f`; the identity, if not called.
+    pub fn with_activation(self, activation: Box<dyn Activation<F>>) -> Self {
+        Self { activation, ..self }
     }
 
     /// The same layer without `b`.
@@ -288,7 +280,7 @@ impl<F: Float> Layer<F> for Conv<F> {
 mod tests {
     use super::super::Padding;
     use super::*;
-    use crate::activation::{Gelu, Linear, Sigmoid, Tanh};
+    use crate::activation::{Gelu, Sigmoid, Tanh};
     use crate::gradcheck::{LayerCase, Options, check_layer};
     use crate::layers::check;
 
@@ -314,14 +306,14 @@ mod tests {
         assert_eq!(y, [-5.0, 16.0, 1.0, -21.0, 10.0, -6.0, 11.0, 14.0]);
 
         let kernel = Kernel::new([1, 3]).with_stride([1, 2]).with_padding(Padding::Cells([0, 1]));
-        let layer = Conv::one(&shape(&[2, 5]), 3, &kernel, 1, Box::new(Linear)).unwrap();
+        let layer = Conv::one(&shape(&[2, 5]), 3, &kernel, 1).unwrap();
         let theta = [count_up(18), count_up(3)].concat();
         let y = check::forward(&layer, &theta, &[&count_up(10)]);
         assert_eq!(y, [-34.0, 3.0, -45.0, -23.0, 22.0, 7.0, 43.0, 19.0, -7.0]);
     }
 
     fn plane(axes: &[usize], filters: usize, kernel: Kernel, groups: usize) -> Conv<f64> {
-        Conv::two(&shape(axes), filters, &kernel, groups, Box::new(Linear)).unwrap()
+        Conv::two(&shape(axes), filters, &kernel, groups).unwrap()
     }
 
     #[test]
@@ -349,7 +341,10 @@ mod tests {
     fn gradients_are_those_of_the_fused_activation() {
         let kernel = Kernel::new([2, 2]);
         for activation in [Box::new(Tanh) as Box<dyn Activation<f64>>, Box::new(Gelu::exact())] {
-            check::gradients(&Conv::two(&shape(&[2, 3, 4]), 3, &kernel, 1, activation).unwrap(), 3);
+            check::gradients(
+                &Conv::two(&shape(&[2, 3, 4]), 3, &kernel, 1).unwrap().with_activation(activation),
+                3,
+            );
         }
     }
 
@@ -365,7 +360,9 @@ mod tests {
                 .with_stride([1, stride])
                 .with_padding(Padding::Cells([0, padding]))
                 .with_dilation([1, dilation]);
-            let layer = Conv::one(&shape(&axes), filters, &kernel, groups, Box::new(Sigmoid)).unwrap();
+            let layer = Conv::one(&shape(&axes), filters, &kernel, groups)
+                .unwrap()
+                .with_activation(Box::new(Sigmoid));
             check::gradients(&layer, 2);
         }
     }
@@ -384,7 +381,7 @@ mod tests {
     #[test]
     fn refuses_what_does_not_fit() {
         let build = |axes: &[usize], kernel: Kernel, groups: usize| {
-            Conv::<f32>::two(&shape(axes), 4, &kernel, groups, Box::new(Linear)).unwrap_err().to_string()
+            Conv::<f32>::two(&shape(axes), 4, &kernel, groups).unwrap_err().to_string()
         };
         let kernel = Kernel::new([3, 3]);
         assert_eq!(
@@ -404,7 +401,7 @@ mod tests {
             "conv2d: groups must divide the 3 channels and the 4 filters, found 0"
         );
         let huge = Kernel::new([1 << 40, 1]).with_padding(Padding::Cells([1 << 40, 0]));
-        let built = Conv::<f32>::two(&shape(&[1 << 20, 8, 8]), 1 << 20, &huge, 1, Box::new(Linear));
+        let built = Conv::<f32>::two(&shape(&[1 << 20, 8, 8]), 1 << 20, &huge, 1);
         assert!(matches!(built, Err(Error::TooLarge { .. })));
     }
 }

@@ -63,7 +63,6 @@ impl<F: Float> ConvTranspose<F> {
         kernel: &Kernel,
         output_padding: [usize; 2],
         groups: usize,
-        activation: Box<dyn Activation<F>>,
     ) -> Result<Self, Error> {
         let planes = Planes::plane(NAME, input)?;
         check_groups(NAME, planes.channels, filters, groups)?;
@@ -76,11 +75,16 @@ impl<F: Float> ConvTranspose<F> {
             output,
             weight,
             correlation,
-            activation,
+            activation: Box::new(activation::Linear),
             bias: true,
             weight_init: Initializer::XavierUniform { gain: 1.0 },
             bias_init: Initializer::Zeros,
         })
+    }
+
+    /// The same layer with `f`; the identity, if not called.
+    pub fn with_activation(self, activation: Box<dyn Activation<F>>) -> Self {
+        Self { activation, ..self }
     }
 
     /// The same layer without `b`.
@@ -223,7 +227,7 @@ impl<F: Float> Layer<F> for ConvTranspose<F> {
 mod tests {
     use super::super::Padding;
     use super::*;
-    use crate::activation::{Gelu, Linear, Tanh};
+    use crate::activation::{Gelu, Tanh};
     use crate::layers::check;
 
     fn shape(axes: &[usize]) -> Shape {
@@ -237,7 +241,7 @@ mod tests {
         extra: [usize; 2],
         groups: usize,
     ) -> ConvTranspose<f64> {
-        ConvTranspose::new(&shape(axes), filters, &kernel, extra, groups, Box::new(Linear)).unwrap()
+        ConvTranspose::new(&shape(axes), filters, &kernel, extra, groups).unwrap()
     }
 
     /// Small whole numbers, so that sums are exact.
@@ -293,7 +297,9 @@ mod tests {
         }
         for activation in [Box::new(Tanh) as Box<dyn Activation<f64>>, Box::new(Gelu::exact())] {
             check::gradients(
-                &ConvTranspose::new(&shape(&[2, 3, 2]), 3, &kernel, [0, 0], 1, activation).unwrap(),
+                &ConvTranspose::new(&shape(&[2, 3, 2]), 3, &kernel, [0, 0], 1)
+                    .unwrap()
+                    .with_activation(activation),
                 3,
             );
         }
@@ -303,10 +309,7 @@ mod tests {
     fn refuses_what_does_not_fit() {
         let kernel = Kernel::new([2, 2]).with_stride([2, 2]);
         let build = |kernel: &Kernel, extra, groups| {
-            let activation = Box::new(Linear);
-            ConvTranspose::<f32>::new(&shape(&[3, 1, 1]), 4, kernel, extra, groups, activation)
-                .unwrap_err()
-                .to_string()
+            ConvTranspose::<f32>::new(&shape(&[3, 1, 1]), 4, kernel, extra, groups).unwrap_err().to_string()
         };
         assert_eq!(
             build(&kernel, [2, 0], 1),

@@ -2,10 +2,14 @@
 
 mod activation;
 mod combine;
+mod conv;
 mod dense;
 mod noise;
 mod norm;
+mod pool;
 mod recurrent;
+mod shape;
+mod sizes;
 
 use crate::registry::{LayerExample, Registry, Taken};
 
@@ -15,7 +19,10 @@ pub(super) fn register(registry: &mut Registry) -> Result<(), Taken> {
     norm::register(registry)?;
     noise::register(registry)?;
     activation::register(registry)?;
-    recurrent::register(registry)
+    recurrent::register(registry)?;
+    conv::register(registry)?;
+    pool::register(registry)?;
+    shape::register(registry)
 }
 
 /// Examples of one kind of keys for inputs of these shapes.
