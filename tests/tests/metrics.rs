@@ -41,7 +41,8 @@ fn scores(case: &Json, task: Task, threads: &Threads) -> Vec<(Metric, Score)> {
     let outputs = [ScoredOutput { name: String::new(), shape: vector(width), task }];
     let scoring = Scoring { network: &network, outputs: &outputs, metrics: &metrics };
     let mut scorer = Scorer::new(scoring, data.len(), threads.count()).expect("metrics that fit");
-    let scores = threads.run(|_: &dyn Executor<f64>| scorer.scores(Values { theta: &[], buffers: &[] }, &data));
+    let scores =
+        threads.run(|_: &dyn Executor<f64>| scorer.scores(Values { theta: &[], buffers: &[] }, &data));
     scores.into_iter().map(|scored| (scored.metric, scored.score)).collect()
 }
 

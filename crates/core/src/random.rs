@@ -25,6 +25,8 @@ pub enum Purpose {
     Noise = 5,
     /// Samples that are made up.
     Synthetic = 6,
+    /// The tokens of a generated text.
+    Generate = 7,
 }
 
 /// The generator for one use: the same arguments always give the same numbers, different ones unrelated numbers.

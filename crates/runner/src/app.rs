@@ -101,6 +101,7 @@ impl App {
             Command::Completions(arguments) => commands::completions::run(arguments, console),
             Command::Man(arguments) => commands::man::run(arguments, console),
             Command::Predict(arguments) => commands::predict::run(arguments, registry, console),
+            Command::Generate(arguments) => commands::generate::run(arguments, registry, console),
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,
@@ -138,6 +139,7 @@ fn verbosity(command: &Command) -> Verbosity {
         Command::Completions(arguments) => arguments.verbosity,
         Command::Man(arguments) => arguments.verbosity,
         Command::Predict(arguments) => arguments.run.verbosity,
+        Command::Generate(arguments) => arguments.run.verbosity,
     };
     match (quiet, verbose) {
         (true, _) => Verbosity::Quiet,

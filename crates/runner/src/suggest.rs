@@ -126,7 +126,7 @@ fn layer_alias(word: &str) -> &'static [&'static str] {
         | "hidden" | "hiddenunits" | "nodes" | "outputs" | "outputsize" | "outputdim" | "width" | "nout" => {
             &["units"]
         }
-        "dim" | "embeddingdim" | "embeddim" | "embeddingsize" => &["units", "dimension"],
+        "dim" | "embeddingdim" | "embeddim" | "embeddingsize" => &["units", "dimension", "axis"],
         "size" => &["units", "kernel_size", "pool_size"],
         "outchannels" | "numfilters" | "nfilters" | "channels" | "nkernels" | "featuremaps" => &["filters"],
         "kernel" | "filtersize" | "ksize" | "window" | "windowsize" => &["kernel_size", "pool_size"],
@@ -161,7 +161,13 @@ fn layer_alias(word: &str) -> &'static [&'static str] {
         }
         "batchnormalization" | "batchnorm1d" | "batchnorm2d" | "bn" => &["batch_norm"],
         "layernormalization" | "ln" => &["layer_norm"],
-        "groupnormalization" | "gn" => &["group_norm"],
+        "groupnormalization" | "gn" | "instancenorm" | "instancenorm1d" | "instancenorm2d" => &["group_norm"],
+        "rmsnormalization" | "rootmeansquarenorm" => &["rms_norm"],
+        "elementwiseaffine" => &["affine"],
+        "dropout1d" | "dropout2d" | "spatialdropout1d" | "spatialdropout2d" => &["spatial_dropout"],
+        "noise" => &["gaussian_noise"],
+        "parametricrelu" => &["prelu"],
+        "minus" | "difference" | "sub" => &["subtract"],
         "embed" | "embeddings" | "lookuptable" => &["embedding"],
         "concatenate" | "cat" | "merge" => &["concat"],
         "sum" | "eltwise" | "residual" => &["add"],

@@ -159,10 +159,7 @@ impl Spec for RbfSpec {
 
 impl LayerSpec for RbfSpec {
     fn examples() -> Vec<LayerExample> {
-        vec![
-            LayerExample { keys: "units = 3", inputs: vec![vec![2]] },
-            LayerExample { keys: "units = 2\ngamma = 0.3", inputs: vec![vec![5]] },
-        ]
+        vec![LayerExample::new("units = 3", &[&[2]]), LayerExample::new("units = 2\ngamma = 0.3", &[&[5]])]
     }
 
     fn build<F: Float>(&self, context: &mut LayerContext<'_, F>) -> Result<Box<dyn Layer<F>>, BuildError> {

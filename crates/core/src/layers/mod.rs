@@ -2,27 +2,81 @@
 
 mod activate;
 mod add;
+mod average;
+mod avg_pool;
+mod batch_norm;
 mod bundle;
 mod chain;
+mod channels;
 mod concat;
+mod conv;
+mod conv_transpose;
+mod correlation;
 mod dense;
+mod direct;
+mod dropout;
+mod gaussian_noise;
+mod global_avg_pool;
+mod global_max_pool;
 mod graph;
+mod group_norm;
+mod layer_norm;
 mod masked;
+mod max_pool;
 mod multiply;
 mod part;
+mod permute;
+mod prelu;
+mod recurrent;
+mod reshape;
+mod rms_norm;
+mod row_map;
+mod softmax;
+mod standardise;
+mod subtract;
+mod sums;
 mod tuned;
+mod unfold;
+mod upsample;
+mod window;
+mod zero_pad;
 
 pub use activate::Activate;
 pub use add::Add;
+pub use average::Average;
+pub use avg_pool::AvgPool;
+pub use batch_norm::BatchNorm;
 pub use bundle::Bundle;
 pub use chain::Chain;
 pub use concat::Concat;
+pub use conv::Conv;
+pub use conv_transpose::ConvTranspose;
 pub use dense::Dense;
+pub use dropout::Dropout;
+pub use gaussian_noise::GaussianNoise;
+pub use global_avg_pool::{GlobalAvgPool, Over};
+pub use global_max_pool::GlobalMaxPool;
 pub use graph::{Graph, Node, Source};
+pub use group_norm::GroupNorm;
+pub use layer_norm::LayerNorm;
 pub use masked::Masked;
+pub use max_pool::MaxPool;
 pub use multiply::Multiply;
 pub use part::Part;
+pub use permute::Permute;
+pub use prelu::Prelu;
+pub use recurrent::{
+    Cell, CellText, Gru, GruCell, InputBlock, Lstm, LstmCell, MAX_STACKED, Recurrent, RecurrentConfig,
+    SimpleRnn, SimpleRnnCell, Step, StepBack,
+};
+pub use reshape::Reshape;
+pub use rms_norm::RmsNorm;
+pub use softmax::Softmax;
+pub use subtract::Subtract;
 pub use tuned::Tuned;
+pub use upsample::Upsample;
+pub use window::{Kernel, Padding};
+pub use zero_pad::ZeroPad;
 
 use crate::{Error, Shape};
 

@@ -56,7 +56,7 @@ pub fn run(arguments: &PredictArgs, registry: &Registry, console: Console) -> Re
 }
 
 /// The model of a run, or a model file on its own.
-fn model_path(run: &Path) -> Result<PathBuf, Failure> {
+pub(super) fn model_path(run: &Path) -> Result<PathBuf, Failure> {
     if run.is_file() { Ok(run.to_owned()) } else { Ok(RunDir::open(run)?.file(MODEL)) }
 }
 

@@ -98,6 +98,32 @@ impl Vocabulary {
         }
     }
 
+    /// The tokens of a short text; or the first character that is none.
+    pub(crate) fn tokens(&self, text: &str) -> Result<Vec<usize>, char> {
+        match self {
+            Self::Bytes => Ok(text.bytes().map(usize::from).collect()),
+            Self::Chars(chars) => {
+                text.chars().map(|c| chars.chars().position(|known| known == c).ok_or(c)).collect()
+            }
+        }
+    }
+
+    /// The text of tokens, fit for a terminal: what would steer it is shown instead.
+    pub(crate) fn text(&self, tokens: &[usize]) -> String {
+        let text = match self {
+            Self::Bytes => {
+                let bytes: Vec<u8> = tokens.iter().map(|&token| token as u8).collect();
+                String::from_utf8_lossy(&bytes).into_owned()
+            }
+            Self::Chars(chars) => {
+                let chars: Vec<char> = chars.chars().collect();
+                tokens.iter().filter_map(|&token| chars.get(token)).collect()
+            }
+        };
+        let harmless = |c: char| !c.is_control() || c == '\n' || c == '\t';
+        text.chars().map(|c| if harmless(c) { c } else { '\u{fffd}' }).collect()
+    }
+
     /// The tokens of a text, in the smallest type that holds them.
     fn encode(&self, bytes: &[u8], path: &Path) -> Result<Numbers, DataError> {
         let Self::Chars(chars) = self else { return Ok(Numbers::U8(bytes.to_vec())) };

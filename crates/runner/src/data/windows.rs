@@ -140,6 +140,6 @@ mod tests {
         let starts = |rows, stride| Window { length: 3, horizon: 9, stride }.starts(rows).collect::<Vec<_>>();
         assert_eq!(starts(5, 1), [0, 1, 2]);
         assert_eq!(starts(6, 2), [0, 2]);
-        assert_eq!(starts(2, 1), []);
+        assert!(starts(2, 1).is_empty());
     }
 }

@@ -15,9 +15,7 @@ mod trace;
 use std::ops::Range;
 
 use chainrule_core::layers::Source;
-use chainrule_core::{
-    Ctx, Derivation, Inline, Layer, Rows, Rule, Shape, initial_buffers, parameter_count,
-};
+use chainrule_core::{Ctx, Derivation, Inline, Layer, Rows, Rule, Shape, initial_buffers, parameter_count};
 use serde::Serialize;
 
 pub use numbers::{LayerNumbers, ParameterNumbers, SampleNumbers, Target, TensorNumbers, Vector};
@@ -275,7 +273,8 @@ fn loss_formulas(
     session: &Session<f64>,
 ) -> Result<Vec<LossFormulas>, Failure> {
     let mut formulas = Vec::with_capacity(experiment.goals.len());
-    for (index, (goal, output)) in experiment.goals.iter().zip(session.objective.loss().outputs()).enumerate() {
+    for (index, (goal, output)) in experiment.goals.iter().zip(session.objective.loss().outputs()).enumerate()
+    {
         let (entry, _) = experiment.loss(registry, goal)?;
         let Rule { function, derivative, gradient, .. } = output.loss.rule();
         let activation = experiment.model.head(index).map(|(activation, _)| activation);

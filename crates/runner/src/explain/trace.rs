@@ -136,9 +136,21 @@ impl<'a> Trace<'a> {
             })
             .collect();
         let pass = Pass { inputs: &inputs, y, tape: &mut tape };
-        stage.layer.backward(theta, pass, RowsMut::new(&mut dy, width), &mut lent, &mut stage.context(self.mask()));
+        stage.layer.backward(
+            theta,
+            pass,
+            RowsMut::new(&mut dy, width),
+            &mut lent,
+            &mut stage.context(self.mask()),
+        );
         let pass = Pass { inputs: &inputs, y, tape: &mut tape };
-        stage.layer.accumulate(theta, pass, Rows::new(&dy, width), &mut dtheta, &mut stage.context(self.mask()));
+        stage.layer.accumulate(
+            theta,
+            pass,
+            Rows::new(&dy, width),
+            &mut dtheta,
+            &mut stage.context(self.mask()),
+        );
         Pulled { dx, dtheta }
     }
 
