@@ -20,8 +20,8 @@ use crate::registry::{Number, Outputs, Registry};
 use crate::storage;
 use crate::weights::{self, Tensors, Weights};
 use checks::{
-    check_head, check_labels, check_mask, check_metrics, check_predict, data_mistake, mask_mistake,
-    prepare_mistake,
+    check_head, check_labels, check_mask, check_metrics, check_metrics_of_padding, check_predict,
+    data_mistake, mask_mistake, prepare_mistake,
 };
 
 /// More steps an epoch than anything that is given in steps, to check all that does not depend on their number.
@@ -133,6 +133,7 @@ impl<F: Number> Session<F> {
                 task,
             })
             .collect();
+        keep(check_metrics_of_padding(experiment, &scored, masking), &mut mistakes)?;
         let whole_model = experiment.place(&["model", "layers"]);
         let mistake = |message: String, place: Place| experiment.mistake(Diagnostic::new(message).at(place));
 

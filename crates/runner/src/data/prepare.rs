@@ -170,6 +170,7 @@ fn check_memory<F: Float>(numbers: usize, split: &Split) -> Result<(), PrepareEr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::RawTargets;
 
     fn numbers() -> [OutputTargets; 1] {
         [OutputTargets { name: String::new(), task: Task::Numbers, columns: 1 }]

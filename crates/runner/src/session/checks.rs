@@ -1,7 +1,7 @@
 //! What must fit together for an experiment to be trained, each mistake at its place.
 
 use chainrule_core::{Masking, Objective, Shape, TargetKind};
-use chainrule_trainer::metrics::{Metric, Task};
+use chainrule_trainer::metrics::{Metric, ScoredOutput, Task};
 use chainrule_trainer::{Error, SplitError};
 
 use crate::data::{Mask, OutputTargets, PrepareError, Preprocessing};
@@ -74,6 +74,27 @@ pub(super) fn check_mask(experiment: &Experiment, input: &Shape) -> Result<Optio
             Err(experiment.mistake(Diagnostic::new(message).at(place).help(help)))
         }
     }
+}
+
+/// Metrics of numbers cannot leave padding out.
+pub(super) fn check_metrics_of_padding(
+    experiment: &Experiment,
+    outputs: &[ScoredOutput],
+    masking: Option<Masking>,
+) -> Result<(), Failure> {
+    let Some(masking) = masking else { return Ok(()) };
+    let mut mistakes = Diagnostics::new();
+    for (index, metric) in experiment.metrics.iter().enumerate().filter(|(_, metric)| !metric.counts()) {
+        let is_padded =
+            |output: &&ScoredOutput| output.has_rows(masking.positions) && metric.fits(output.task);
+        if outputs.iter().any(|output| is_padded(&output)) {
+            let message =
+                format!("the metric `{}` is not possible of positions that may be padding", metric.name());
+            let place = experiment.place(&["metrics", "report", &index.to_string()]);
+            mistakes.push(Diagnostic::new(message).at(place).help("the loss leaves padding out"));
+        }
+    }
+    if mistakes.is_empty() { Ok(()) } else { Err(experiment.mistake(mistakes)) }
 }
 
 /// Padding is marked for other positions than layers go over: each of them is named.

@@ -1,6 +1,8 @@
 //! Metrics over a whole data set, its parts in parallel.
 
-use chainrule_core::{Ctx, Executor, Float, Inline, Layer, Rows, Shape, TargetData, Targets, Workspace};
+use chainrule_core::{
+    Ctx, Executor, Float, Inline, Layer, Masking, Rows, Shape, TargetData, Targets, Workspace,
+};
 use rayon::prelude::*;
 
 use super::classes::Counts;
@@ -138,6 +140,12 @@ impl<'a, F: Float> Scorer<'a, F> {
 }
 
 impl ScoredOutput {
+    /// Whether it has a row for each of so many positions.
+    pub fn has_rows(&self, positions: usize) -> bool {
+        let axes = self.shape.axes();
+        axes.len() > 1 && axes[0] == positions
+    }
+
     fn classes(&self) -> usize {
         match self.task {
             Task::Classes => self.shape.last(),
@@ -184,35 +192,62 @@ impl<F: Float> Lane<F> {
         for (index, (output, found)) in scoring.outputs.iter().zip(&mut self.found).enumerate() {
             let (own, after) = rest.split_at(output.shape.len() * y.len());
             rest = after;
+            let masking = scoring.network.masking().filter(|masking| output.has_rows(masking.positions));
+            let padding = Padding { masking, inputs };
             found.measure(
                 output,
                 Rows::new(own, output.shape.len()),
                 targets.output(index),
+                padding,
                 scoring.wants_sums(),
             );
         }
     }
 }
 
+/// Which answers of a batch are about padding, and so no answers.
+#[derive(Clone, Copy)]
+struct Padding<'a, F> {
+    masking: Option<Masking>,
+    inputs: Rows<'a, F>,
+}
+
+impl<F: Float> Padding<'_, F> {
+    /// Whether the answer `index` of `count` counts.
+    fn counts(&self, index: usize, count: usize) -> bool {
+        let Some(masking) = self.masking else { return true };
+        let position = index / (count / (masking.positions * self.inputs.len()));
+        let numbers = &self.inputs.data()[position * masking.width..(position + 1) * masking.width];
+        let value = F::of(masking.value);
+        numbers.iter().any(|&number| number != value)
+    }
+}
+
 impl Found {
-    /// Measures one output of one batch.
+    /// Measures one output of one batch. Answers about padding are not counted; sums are of all, so they are not to be
+    /// asked for where there is any.
     fn measure<F: Float>(
         &mut self,
         output: &ScoredOutput,
         y: Rows<'_, F>,
         targets: Targets<'_, F>,
+        padding: Padding<'_, F>,
         wants_sums: bool,
     ) {
         match (output.task, targets) {
             (Task::Classes, Targets::Classes(classes)) => {
                 let scores = y.with_width(output.classes());
-                for (scores, &class) in scores.iter().zip(classes) {
+                let answers = scores.iter().zip(classes).enumerate();
+                for (_, (scores, &class)) in
+                    answers.filter(|(index, _)| padding.counts(*index, classes.len()))
+                {
                     self.counts.add(class as usize, highest(scores));
                 }
             }
             (Task::Binary { threshold }, Targets::Values(targets)) => {
                 let yes = |value: &F| usize::from(value.as_f64() >= threshold);
-                for (y, t) in y.data().iter().zip(targets.data()) {
+                let (count, answers) = (y.data().len(), y.data().iter().zip(targets.data()).enumerate());
+                for (_, (y, t)) in answers.filter(|(index, _)| padding.counts(*index, count)) {
                     self.counts.add(yes(t), yes(y));
                 }
             }
