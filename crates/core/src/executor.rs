@@ -61,6 +61,24 @@ pub fn for_each_tile<F: Float>(
     executor.for_each_chunk(data, tile * width, &|index, piece| work(index * tile, piece));
 }
 
+/// Cuts `data`, a piece of `width` numbers for each sample (or head of a sample), as [`for_each_tile`] does, where a piece
+/// is worked on by itself: no product over several pieces grows thin, so few of them may make a tile.
+#[inline]
+pub fn for_each_piece<F: Float>(
+    executor: &dyn Executor<F>,
+    data: &mut [F],
+    width: usize,
+    work_per_piece: usize,
+    work: impl Fn(usize, &mut [F]) + Sync,
+) {
+    let pieces = data.len() / width;
+    let tile = MIN_TILE_WORK.div_ceil(work_per_piece.max(1));
+    if pieces <= tile {
+        return work(0, data);
+    }
+    executor.for_each_chunk(data, tile * width, &|index, piece| work(index * tile, piece));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

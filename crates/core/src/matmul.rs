@@ -1,4 +1,4 @@
-//! The three matrix products of a dense layer, and the only file that names a matrix kernel.
+//! The three matrix products of a dense layer, and with `matmul/block.rs` the only file that names a matrix kernel.
 //!
 //! | product | used for | shapes |
 //! |---|---|---|
@@ -9,11 +9,15 @@
 //! Below a few hundred multiply-adds plain loops beat every kernel; above, ndarray's (matrixmultiply) does the work. It
 //! allocates a packing buffer in every call: the one allocation of a warm training step.
 
+mod block;
+
 use std::ops::Range;
 
 use ndarray::linalg::general_mat_mul;
 
 use crate::{Float, Rows, RowsMut};
+
+pub use block::{Block, BlockMut, a_b, at_b, scaled_a_bt};
 
 /// Multiply-adds below which plain loops are faster than the kernel's packing.
 const SMALL: usize = 512;

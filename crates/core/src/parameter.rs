@@ -10,6 +10,11 @@ pub enum Role {
     Weight,
     /// A term added to a product.
     Bias,
+    /// A vector for each index, decayed like a weight; the row of padding starts at zero.
+    Table {
+        /// The index of padding.
+        zero_row: Option<usize>,
+    },
 }
 
 /// One tensor within a layer's part of the flat parameter vector.
@@ -66,6 +71,10 @@ pub fn initialize<F: Float>(parameters: &[Parameter], theta: &mut [F], seed: u64
         let (own, after) = rest.split_at_mut(parameter.shape.len());
         let mut rng = crate::random::generator(seed, crate::random::Purpose::Initialization, index as u64, 0);
         parameter.initializer.fill(own, &parameter.shape, parameter.fans, &mut rng);
+        if let Role::Table { zero_row: Some(row) } = parameter.role {
+            let width = parameter.shape.last();
+            own[row * width..(row + 1) * width].fill(F::zero());
+        }
         rest = after;
     }
     assert!(rest.is_empty(), "theta has {} numbers more than its tensors", rest.len());

@@ -2,21 +2,29 @@
 
 mod activate;
 mod add;
+mod attention;
 mod chain;
 mod concat;
 mod dense;
+mod embedding;
 mod graph;
 mod masked;
 mod multiply;
+mod positional_embedding;
+mod sinusoidal_positions;
 
 pub use activate::Activate;
 pub use add::Add;
+pub use attention::MultiHeadAttention;
 pub use chain::Chain;
 pub use concat::Concat;
 pub use dense::Dense;
+pub use embedding::Embedding;
 pub use graph::{Graph, Node, Source};
 pub use masked::Masked;
 pub use multiply::Multiply;
+pub use positional_embedding::PositionalEmbedding;
+pub use sinusoidal_positions::SinusoidalPositions;
 
 use crate::{Error, Shape};
 
@@ -36,6 +44,19 @@ fn several_inputs<'a>(layer: &'static str, inputs: &'a [Shape]) -> Result<&'a Sh
     match inputs {
         [first, _, ..] if inputs.len() <= crate::MAX_INPUTS => Ok(first),
         _ => Err(Error::InputCount { layer, expected: "2 to 16 inputs", found: inputs.len() }),
+    }
+}
+
+/// Positions and features of a sequence.
+fn sequence(layer: &'static str, input: &Shape) -> Result<(usize, usize), Error> {
+    match *input.axes() {
+        [positions, features] => Ok((positions, features)),
+        _ => {
+            let message = format!(
+                "it needs sequences [positions, features], but its input is {input}; set `input_shape`, or put an `embedding` before it"
+            );
+            Err(Error::Layer { layer, message })
+        }
     }
 }
 

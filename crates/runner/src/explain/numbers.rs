@@ -326,7 +326,7 @@ fn first_step(experiment: &Experiment, session: &Session<f64>, theta: &[f64], gr
     for tensor in &session.parameters {
         let range = start..start + tensor.shape.len();
         start = range.end;
-        let decays = decay_on == DecayOn::All || tensor.role == Role::Weight;
+        let decays = decay_on == DecayOn::All || tensor.role != Role::Bias;
         let step = Step { number: 1, learning_rate, decays };
         session.optimizer.update(step, range, &mut theta, gradient, &mut slots);
     }

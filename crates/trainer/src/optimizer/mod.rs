@@ -55,7 +55,7 @@ pub(crate) fn groups(parameters: &[Parameter], decay_on: DecayOn) -> Vec<Group> 
     let mut start = 0;
     for parameter in parameters {
         let end = start + parameter.shape.len();
-        let decays = decay_on == DecayOn::All || parameter.role == Role::Weight;
+        let decays = decay_on == DecayOn::All || parameter.role != Role::Bias;
         match groups.last_mut() {
             Some(last) if last.decays == decays => last.range.end = end,
             _ => groups.push(Group { range: start..end, decays }),
