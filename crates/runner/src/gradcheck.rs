@@ -10,9 +10,11 @@ use ndarray_rand::rand::Rng;
 
 use crate::conform::Schema;
 use crate::document::{Node, Sources, parse};
+use crate::model::build_alone;
 use crate::registry::{
-    BuildError, Entry, LayerContext, LayerExample, LossExample, Number, Registry, TargetDomain,
+    BuildError, BuildLayer, Entry, LayerExample, LossExample, Number, Registry, TargetDomain,
 };
+use crate::schema::definitions;
 
 /// The batches that everything is checked with.
 const ROWS: [usize; 3] = [1, 2, 7];
@@ -56,11 +58,11 @@ pub fn check_registered(registry: &Registry) -> Result<Vec<RegisteredCheck>, Exa
         for example in (entry.build.examples)() {
             let failed =
                 |message: String| ExampleError { name: entry.name, keys: example.keys.into(), message };
-            let keys = keys(&entry.schema, example.keys).map_err(failed)?;
+            let keys = layer_keys(registry, entry, example.keys).map_err(failed)?;
             let shapes: Result<Vec<Shape>, Error> =
                 example.inputs.iter().map(|axes| Shape::new(axes.clone())).collect();
             let shapes = shapes.map_err(|error| failed(error.to_string()))?;
-            let layer = f64::layer(entry, &keys, &mut LayerContext::new(&shapes, None));
+            let layer = build_alone::<f64>(registry, entry, &keys, &shapes);
             let layer = layer.map_err(|error| failed(error.to_string()))?;
             for case in cases(layer.as_ref(), &example) {
                 let setting = describe(&example, &shapes, &case);
@@ -95,6 +97,13 @@ pub(crate) fn keys(schema: &serde_json::Value, text: &str) -> Result<Node, Strin
     }
     schema.fill_defaults(&mut node);
     Ok(node)
+}
+
+/// The same for a layer, which may hold layers.
+pub(crate) fn layer_keys(registry: &Registry, entry: &Entry<BuildLayer>, text: &str) -> Result<Node, String> {
+    let mut schema = entry.schema.clone();
+    schema["$defs"] = definitions(registry);
+    keys(&schema, text)
 }
 
 fn check_one(layer: &dyn Layer<f64>, rows: usize, seed: u64) -> Result<Report, Error> {

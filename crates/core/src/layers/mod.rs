@@ -11,6 +11,7 @@ mod graph;
 mod masked;
 mod multiply;
 mod positional_embedding;
+mod residual;
 mod sinusoidal_positions;
 
 pub use activate::Activate;
@@ -24,6 +25,7 @@ pub use graph::{Graph, Node, Source};
 pub use masked::Masked;
 pub use multiply::Multiply;
 pub use positional_embedding::PositionalEmbedding;
+pub use residual::Residual;
 pub use sinusoidal_positions::SinusoidalPositions;
 
 use crate::{Error, Shape};

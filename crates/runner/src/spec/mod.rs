@@ -11,7 +11,8 @@ mod loss;
 mod optimizer;
 mod tables;
 
-pub use initializer::InitializerSpec;
+pub use initializer::{InitializerSpec, InitializerTable};
+pub use layer::LayerList;
 pub(crate) use tables::OptimizerCommon;
 pub use tables::{Dtype, MetricName, MetricsTable, PredictTable, RuntimeTable, TopLevel, TrainTable};
 

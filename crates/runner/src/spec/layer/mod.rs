@@ -1,13 +1,21 @@
 //! The layers of `[model] layers`, a file a family.
 
+mod attention;
 mod combine;
 mod dense;
+mod nested;
+mod positions;
+
+pub use nested::LayerList;
 
 use crate::registry::{LayerExample, Registry, Taken};
 
 pub(super) fn register(registry: &mut Registry) -> Result<(), Taken> {
     dense::register(registry)?;
-    combine::register(registry)
+    combine::register(registry)?;
+    positions::register(registry)?;
+    attention::register(registry)?;
+    nested::register(registry)
 }
 
 /// Examples of one kind of keys for inputs of these shapes.
