@@ -6,7 +6,7 @@ mod projection;
 #[cfg(test)]
 mod tests;
 
-use crate::executor::for_each_piece;
+use crate::executor::for_each_item;
 use crate::{
     Ctx, Derivation, Error, Fans, Float, Initializer, Layer, Parameter, Pass, Role, Rows, RowsMut, Shape,
     TapeLen, activation,
@@ -306,7 +306,7 @@ impl<F: Float> Layer<F> for MultiHeadAttention {
         let [q, k, v] = self.places();
         let mask = ctx.mask_of(heads.keys);
         let work = heads.square() * (heads.features + activation::WORK);
-        for_each_piece(ctx.executor, weights, heads.square(), work, |first, weights| {
+        for_each_item(ctx.executor, weights, heads.square(), work, |first, weights| {
             for (index, a) in weights.chunks_exact_mut(heads.square()).enumerate() {
                 let (sample, head) = ((first + index) / heads.count, (first + index) % heads.count);
                 let mask = mask.map(|mask| sample_of(mask.data(), heads.keys, sample));
@@ -316,7 +316,7 @@ impl<F: Float> Layer<F> for MultiHeadAttention {
         });
 
         let (weights, len) = (&*weights, self.inputs[0].len());
-        for_each_piece(ctx.executor, outputs, len, heads.squares() * heads.features, |first, outputs| {
+        for_each_item(ctx.executor, outputs, len, heads.squares() * heads.features, |first, outputs| {
             for (sample, o) in (first..).zip(outputs.chunks_exact_mut(len)) {
                 let a = sample_of(weights, heads.squares(), sample);
                 heads.outputs(a, part(v, projections, rows, sample), o);
@@ -344,7 +344,7 @@ impl<F: Float> Layer<F> for MultiHeadAttention {
         let places = self.places();
         let len = self.inputs[0].len();
         let work = heads.square() * (heads.features + 2);
-        for_each_piece(ctx.executor, dscores, heads.square(), work, |first, dscores| {
+        for_each_item(ctx.executor, dscores, heads.square(), work, |first, dscores| {
             for (index, ds) in dscores.chunks_exact_mut(heads.square()).enumerate() {
                 let (sample, head) = ((first + index) / heads.count, (first + index) % heads.count);
                 let a = sample_of(weights, heads.square(), first + index);
@@ -359,7 +359,7 @@ impl<F: Float> Layer<F> for MultiHeadAttention {
             let parts = own.width / d;
             let work = heads.squares() * heads.features * parts;
             let dprojection = own.of_mut(dprojections, rows);
-            for_each_piece(ctx.executor, dprojection, own.len(), work, |first, piece| {
+            for_each_item(ctx.executor, dprojection, own.len(), work, |first, piece| {
                 for (sample, dp) in (first..).zip(piece.chunks_exact_mut(own.len())) {
                     let ds = sample_of(dscores, heads.squares(), sample);
                     let a = sample_of(weights, heads.squares(), sample);
