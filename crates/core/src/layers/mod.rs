@@ -5,6 +5,7 @@ mod add;
 mod attention;
 mod batch_norm;
 mod chain;
+mod composite;
 mod concat;
 mod dense;
 mod dropout;
@@ -20,12 +21,14 @@ mod rms_norm;
 mod sinusoidal_positions;
 mod standardise;
 mod sums;
+mod transformer_block;
 
 pub use activate::Activate;
 pub use add::Add;
 pub use attention::MultiHeadAttention;
 pub use batch_norm::BatchNorm;
 pub use chain::Chain;
+pub use composite::Composite;
 pub use concat::Concat;
 pub use dense::Dense;
 pub use dropout::Dropout;
@@ -36,9 +39,10 @@ pub use layer_norm::LayerNorm;
 pub use masked::Masked;
 pub use multiply::Multiply;
 pub use positional_embedding::PositionalEmbedding;
-pub use residual::Residual;
+pub use residual::residual;
 pub use rms_norm::RmsNorm;
 pub use sinusoidal_positions::SinusoidalPositions;
+pub use transformer_block::{NormPlace, TransformerBlock};
 
 use crate::{Error, Shape};
 

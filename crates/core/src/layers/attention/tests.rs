@@ -1,59 +1,10 @@
 use super::*;
+use crate::Inline;
 use crate::layers::check;
-use crate::{Inline, parameter_count};
 
 fn attention(d: usize, heads: usize, lengths: &[usize]) -> MultiHeadAttention {
     let shapes: Vec<Shape> = lengths.iter().map(|&t| Shape::new([t, d]).unwrap()).collect();
     MultiHeadAttention::new(&shapes, heads).unwrap()
-}
-
-fn numbers(len: usize, seed: usize) -> impl Iterator<Item = f64> {
-    (0..len).map(move |i| ((i * 7 + seed * 13) % 23) as f64 / 7.0 - 1.5)
-}
-
-/// One number that all numbers move.
-fn digest(values: &[f64]) -> f64 {
-    (1..).zip(values).map(|(i, value)| value * (0.01 * f64::from(i)).cos()).sum()
-}
-
-/// The digests of the output and of each tensor's gradient, for two samples of fixed numbers.
-fn digests(layer: &MultiHeadAttention, mask: Option<&[f64]>) -> Vec<f64> {
-    let layer: &dyn Layer<f64> = layer;
-    let parameters = layer.parameters();
-    let tensors = parameters
-        .iter()
-        .enumerate()
-        .flat_map(|(index, tensor)| numbers(tensor.shape.len(), index + 1).map(|number| 0.5 * number));
-    let theta: Vec<f64> = tensors.collect();
-    let shapes = layer.input_shapes();
-    let inputs: Vec<Vec<f64>> = shapes
-        .iter()
-        .enumerate()
-        .map(|(index, shape)| numbers(2 * shape.len(), 5 + index).collect())
-        .collect();
-    let views: Vec<Rows<'_, f64>> =
-        inputs.iter().zip(&shapes).map(|(x, shape)| Rows::new(x, shape.len())).collect();
-    let width = layer.output_shape().len();
-    let mut y = vec![f64::NAN; 2 * width];
-    let mut tape = vec![f64::NAN; layer.tape().for_rows(2)];
-    let ctx = &mut Ctx::evaluate(&Inline, &[]);
-    ctx.mask = mask.map(|mask| Rows::new(mask, mask.len() / 2));
-    layer.forward(&theta, &views, RowsMut::new(&mut y, width), &mut tape, ctx);
-    let mut dy: Vec<f64> = numbers(y.len(), 8).collect();
-    let mut dtheta = vec![0.0; parameter_count(&parameters).unwrap()];
-    let mut nothing: Vec<Option<RowsMut<'_, f64>>> = views.iter().map(|_| None).collect();
-    let pass = Pass { inputs: &views, y: Rows::new(&y, width), tape: &mut tape };
-    layer.backward(&theta, pass, RowsMut::new(&mut dy, width), &mut nothing, ctx);
-    let pass = Pass { inputs: &views, y: Rows::new(&y, width), tape: &mut tape };
-    layer.accumulate(&theta, pass, Rows::new(&dy, width), &mut dtheta, ctx);
-    let mut found = vec![digest(&y)];
-    let mut rest = &dtheta[..];
-    for tensor in &parameters {
-        let (own, after) = rest.split_at(tensor.shape.len());
-        found.push(digest(own));
-        rest = after;
-    }
-    found
 }
 
 #[test]
@@ -75,7 +26,8 @@ fn equals_pytorch_in_output_and_gradients() {
          [5.751538824796997, -36.057460148302496, -6.598830607267785, -14.887825420649182, 22.277243766979012]),
     ];
     for (layer, mask, expected) in cases {
-        let found = digests(&layer, mask.as_ref().map(|mask| &mask[..]));
+        let mut found = check::digests(&layer, mask.as_ref().map(|mask| &mask[..]));
+        found.drain(1..1 + layer.inputs.len());
         for (found, expected) in found.iter().zip(expected) {
             assert!((found - expected).abs() < 1e-11, "{layer:?}: {found} and {expected}");
         }
@@ -103,7 +55,7 @@ fn gradients_equal_central_differences() {
 #[test]
 fn a_query_that_sees_nothing_gives_the_bias() {
     let layer = attention(2, 1, &[2]).causal().unwrap();
-    let theta: Vec<f64> = numbers(12 + 6 + 4, 1).chain([7.0, 8.0]).collect();
+    let theta: Vec<f64> = check::numbers(12 + 6 + 4, 1).chain([7.0, 8.0]).collect();
     let (x, mask) = ([1.0, 2.0, 3.0, 4.0], [0.0, 1.0]);
     let mut y = [f64::NAN; 4];
     let mut tape = vec![f64::NAN; Layer::<f64>::tape(&layer).for_rows(1)];

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use chainrule_core::layers::Residual;
+use chainrule_core::layers::residual;
 use chainrule_core::{Float, Layer};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -63,6 +63,6 @@ impl LayerSpec for ResidualSpec {
 
     fn build<F: Float>(&self, context: &mut LayerContext<'_, F>) -> Result<Box<dyn Layer<F>>, BuildError> {
         let input = context.input("residual")?;
-        Ok(Box::new(Residual::new(input, context.layers(input)?)?))
+        Ok(Box::new(residual(input, context.layers(input)?)?))
     }
 }
