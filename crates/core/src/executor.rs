@@ -5,6 +5,8 @@
 //! As every number is written by one call, from start to end, in an order that no thread count changes, results are
 //! the same bits for any executor. No gradient is ever summed across threads.
 
+use std::sync::{Mutex, PoisonError};
+
 use crate::Float;
 
 /// Runs the pieces of one piece of work, on one thread or on several.
@@ -79,6 +81,44 @@ pub fn for_each_item<F: Float>(
     executor.for_each_chunk(data, tile * width, &|index, piece| work(index * tile, piece));
 }
 
+/// The most tiles that [`for_each_tile_with`] makes.
+pub const MAX_TILES: usize = 32;
+
+/// How many rows a tile takes if all tiles are to be about equal, worth a thread, and at most [`MAX_TILES`]: a function
+/// of shapes alone.
+pub fn even_tile(rows: usize, work_per_row: usize) -> usize {
+    let tiles = (rows.saturating_mul(work_per_row) / MIN_TILE_WORK).clamp(1, MAX_TILES);
+    rows.div_ceil(tiles).max(1)
+}
+
+/// Cuts `data`, rows of `width` numbers, into tiles of `tile` rows and calls `work(first_row, tile, scratch)` for each,
+/// with a part of `scratch` that is `scratch_len` long and the call's own.
+///
+/// # Panics
+/// If there are more than [`MAX_TILES`] tiles, or `scratch` is not that many times `scratch_len` long.
+pub fn for_each_tile_with<F: Float>(
+    executor: &dyn Executor<F>,
+    data: &mut [F],
+    (width, tile): (usize, usize),
+    (scratch, scratch_len): (&mut [F], usize),
+    work: impl Fn(usize, &mut [F], &mut [F]) + Sync,
+) {
+    if data.len() <= tile * width {
+        return work(0, data, &mut scratch[..scratch_len]);
+    }
+    // The compiler cannot know that only one call uses a part of the scratch; a lock that nobody waits for tells it.
+    let mut rest = scratch;
+    let parts: [Mutex<&mut [F]>; MAX_TILES] = std::array::from_fn(|_| {
+        let (part, after) = std::mem::take(&mut rest).split_at_mut(scratch_len);
+        rest = after;
+        Mutex::new(part)
+    });
+    executor.for_each_chunk(data, tile * width, &|index, piece| {
+        let mut scratch = parts[index].lock().unwrap_or_else(PoisonError::into_inner);
+        work(index * tile, piece, &mut scratch);
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,6 +143,22 @@ mod tests {
             values.fill(item as f64);
         });
         assert_eq!(data, [0.0, 0.0, 1.0, 1.0, 2.0, 2.0]);
+    }
+
+    #[test]
+    fn every_tile_has_scratch_of_its_own() {
+        for rows in [1, 5, 32, 33, 100] {
+            let (mut data, mut scratch) = (vec![0.0f64; rows * 3], vec![0.0f64; MAX_TILES * 2]);
+            let tile = (3, even_tile(rows, 1 << 20));
+            for_each_tile_with(&Inline, &mut data, tile, (&mut scratch, 2), |first, tile, scratch| {
+                assert_eq!(scratch, [0.0, 0.0]);
+                scratch.fill(1.0);
+                for (row, values) in tile.chunks_mut(3).enumerate() {
+                    values.iter_mut().for_each(|value| *value += (first + row) as f64);
+                }
+            });
+            assert!(data.into_iter().eq((0..rows).flat_map(|row| [row as f64; 3])));
+        }
     }
 
     #[test]

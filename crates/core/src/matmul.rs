@@ -1,4 +1,5 @@
-//! The three matrix products of a dense layer, and with `matmul/block.rs` the only file that names a matrix kernel.
+//! The matrix products of layers, and with `matmul/part.rs` the only file that names a matrix kernel. Three
+//! are those of a dense layer.
 //!
 //! | product | used for | shapes |
 //! |---|---|---|
@@ -9,15 +10,16 @@
 //! Below a few hundred multiply-adds plain loops beat every kernel; above, ndarray's (matrixmultiply) does the work. It
 //! allocates a packing buffer in every call: the one allocation of a warm training step.
 
-mod block;
+mod part;
 
 use std::ops::Range;
 
 use ndarray::linalg::general_mat_mul;
+use ndarray::{ArrayView2, ArrayViewMut2, ShapeBuilder};
 
-use crate::{Float, Rows, RowsMut};
+use crate::{Columns, ColumnsMut, Float, Rows, RowsMut};
 
-pub use block::{Block, BlockMut, a_b, at_b, scaled_a_bt};
+pub use part::{a_b, at_b, scaled_a_bt};
 
 /// Multiply-adds below which plain loops are faster than the kernel's packing.
 const SMALL: usize = 512;
@@ -66,13 +68,166 @@ pub fn add_dzt_x<F: Float>(dz: Rows<'_, F>, outputs: Range<usize>, x: Rows<'_, F
     }
 }
 
+/// A matrix that is part of a larger one: row `i` starts at number `i · pitch`. Convolutions multiply such.
+#[derive(Debug)]
+pub struct Panel<'a, F> {
+    data: &'a [F],
+    rows: usize,
+    columns: usize,
+    pitch: usize,
+}
+
+// Not derived: a view is copied whether or not its numbers are.
+impl<F> Copy for Panel<'_, F> {}
+
+impl<F> Clone for Panel<'_, F> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<'a, F: Float> Panel<'a, F> {
+    /// `rows` rows of `columns` numbers, a row every `pitch` numbers.
+    #[inline]
+    pub fn new(data: &'a [F], rows: usize, columns: usize, pitch: usize) -> Self {
+        debug_assert!(columns <= pitch);
+        Self { data, rows, columns, pitch }
+    }
+
+    fn view(self) -> ArrayView2<'a, F> {
+        let shape = (self.rows, self.columns).strides((self.pitch, 1));
+        ArrayView2::from_shape(shape, self.data).expect("the rows of a panel lie within its data")
+    }
+}
+
+/// A [`Panel`] that is written.
+#[derive(Debug)]
+pub struct PanelMut<'a, F> {
+    data: &'a mut [F],
+    rows: usize,
+    columns: usize,
+    pitch: usize,
+}
+
+impl<'a, F: Float> PanelMut<'a, F> {
+    /// `rows` rows of `columns` numbers, a row every `pitch` numbers.
+    #[inline]
+    pub fn new(data: &'a mut [F], rows: usize, columns: usize, pitch: usize) -> Self {
+        debug_assert!(columns <= pitch);
+        Self { data, rows, columns, pitch }
+    }
+
+    fn view_mut(&mut self) -> ArrayViewMut2<'_, F> {
+        let shape = (self.rows, self.columns).strides((self.pitch, 1));
+        ArrayViewMut2::from_shape(shape, self.data).expect("the rows of a panel lie within its data")
+    }
+}
+
+/// `z += w x`, with `w` `[m, k]`, `x` `[k, n]`, `z` `[m, n]`.
+#[inline]
+pub fn add_w_x<F: Float>(w: Panel<'_, F>, x: Panel<'_, F>, mut z: PanelMut<'_, F>) {
+    general_mat_mul(F::one(), &w.view(), &x.view(), F::one(), &mut z.view_mut());
+}
+
+/// `x = wᵀ z`, with `w` `[m, k]`, `z` `[m, n]`, `x` `[k, n]`.
+#[inline]
+pub fn wt_z<F: Float>(w: Panel<'_, F>, z: Panel<'_, F>, mut x: PanelMut<'_, F>) {
+    general_mat_mul(F::one(), &w.view().reversed_axes(), &z.view(), F::zero(), &mut x.view_mut());
+}
+
+/// `x += wᵀ z`, with shapes as in [`wt_z`].
+#[inline]
+pub fn add_wt_z<F: Float>(w: Panel<'_, F>, z: Panel<'_, F>, mut x: PanelMut<'_, F>) {
+    general_mat_mul(F::one(), &w.view().reversed_axes(), &z.view(), F::one(), &mut x.view_mut());
+}
+
+/// `dwᵀ += x dzᵀ`, with `x` `[k, n]`, `dz` `[m, n]`, `dwᵀ` `[k, m]`.
+#[inline]
+pub fn add_x_dzt<F: Float>(x: Panel<'_, F>, dz: Panel<'_, F>, mut dwt: PanelMut<'_, F>) {
+    general_mat_mul(F::one(), &x.view(), &dz.view().reversed_axes(), F::one(), &mut dwt.view_mut());
+}
+
+/// How many partial sums [`long_dot`] and [`sum`] keep, so that the compiler may add several numbers at once.
+const LANES: usize = 8;
+
+/// `Σ a_i b_i`, in an order that the length alone decides.
+#[inline]
+pub fn long_dot<F: Float>(a: &[F], b: &[F]) -> F {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    let mut lanes = [F::zero(); LANES];
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..LANES {
+            lanes[lane] += a[lane] * b[lane];
+        }
+    }
+    lanes.into_iter().sum::<F>() + dot(a_rest, b_rest)
+}
+
+/// `Σ a_i`, in an order that the length alone decides.
+#[inline]
+pub fn sum<F: Float>(a: &[F]) -> F {
+    let (chunks, rest) = a.as_chunks::<LANES>();
+    let mut lanes = [F::zero(); LANES];
+    for chunk in chunks {
+        for lane in 0..LANES {
+            lanes[lane] += chunk[lane];
+        }
+    }
+    lanes.into_iter().sum::<F>() + rest.iter().copied().sum::<F>()
+}
+
+/// `y += x wᵀ` as [`add_x_wt`], between columns of larger matrices.
+#[inline]
+pub fn add_columns_wt<F: Float>(x: &Columns<'_, F>, w: Rows<'_, F>, mut y: ColumnsMut<'_, F>) {
+    debug_assert!(x.width() == w.width() && y.width() == w.len());
+    if x.len() * w.data().len() > SMALL {
+        return general_mat_mul(F::one(), &x.view(), &w.view().reversed_axes(), F::one(), &mut y.view_mut());
+    }
+    for (x, y) in x.iter().zip(y.iter_mut()) {
+        for (w, y) in w.iter().zip(y) {
+            *y += dot(w, x);
+        }
+    }
+}
+
+/// `dx += dz w` between columns of larger matrices: [`dz_w`], but added. A `w` that is used again and again is read
+/// faster by this product than its transpose by [`add_columns_wt`].
+#[inline]
+pub fn add_columns_w<F: Float>(dz: &Columns<'_, F>, w: Rows<'_, F>, mut dx: ColumnsMut<'_, F>) {
+    debug_assert!(dz.width() == w.len() && dx.width() == w.width());
+    if dz.len() * w.data().len() > SMALL {
+        return general_mat_mul(F::one(), &dz.view(), &w.view(), F::one(), &mut dx.view_mut());
+    }
+    for (dz, dx) in dz.iter().zip(dx.iter_mut()) {
+        for (&dz, w) in dz.iter().zip(w.iter()) {
+            add_scaled(dz, w, dx);
+        }
+    }
+}
+
+/// `dw += dzᵀ x` as [`add_dzt_x`], of columns of larger matrices; those of `dz` are the outputs.
+#[inline]
+pub fn add_columnst_x<F: Float>(dz: &Columns<'_, F>, x: &Columns<'_, F>, mut dw: RowsMut<'_, F>) {
+    debug_assert!(dz.len() == x.len() && dw.width() == x.width());
+    if dz.len() * dz.width() * x.width() > SMALL {
+        let dzt = dz.view().reversed_axes();
+        return general_mat_mul(F::one(), &dzt, &x.view(), F::one(), &mut dw.view_mut());
+    }
+    for (dz, x) in dz.iter().zip(x.iter()) {
+        for (&dz, dw) in dz.iter().zip(dw.iter_mut()) {
+            add_scaled(dz, x, dw);
+        }
+    }
+}
+
 #[inline]
 fn dot<F: Float>(a: &[F], b: &[F]) -> F {
     a.iter().zip(b).fold(F::zero(), |sum, (&a, &b)| sum + a * b)
 }
 
+/// `b += factor a`.
 #[inline]
-fn add_scaled<F: Float>(factor: F, a: &[F], b: &mut [F]) {
+pub fn add_scaled<F: Float>(factor: F, a: &[F], b: &mut [F]) {
     for (b, &a) in b.iter_mut().zip(a) {
         *b += factor * a;
     }
@@ -117,6 +272,88 @@ mod tests {
                 let expected = 0.5 + (0..n).map(|i| dz[i * m + j] * x[i * k + l]).sum::<f64>();
                 assert!((dw - expected).abs() < 1e-12, "dw[{j}, {l}]");
             }
+        }
+    }
+
+    /// The products of panels whose rows do not follow each other, and that leave what is between them alone.
+    #[test]
+    fn products_of_panels_equal_their_definitions() {
+        for (m, k, n) in [(1, 1, 1), (1, 9, 5), (6, 25, 17), (16, 3, 1), (13, 40, 33)] {
+            let (w, x, z) = (numbers(m * k, 1), numbers(k * (n + 2), 2), numbers(m * (n + 3), 3));
+            let (w_at, x_at) = (|i: usize, l: usize| w[i * k + l], |l: usize, j: usize| x[l * (n + 2) + j]);
+            let z_at = |i: usize, j: usize| z[i * (n + 3) + j];
+            let (w_panel, x_panel) = (Panel::new(&w, m, k, k), Panel::new(&x, k, n, n + 2));
+            let z_panel = Panel::new(&z, m, n, n + 3);
+
+            let mut found = z.clone();
+            add_w_x(w_panel, x_panel, PanelMut::new(&mut found, m, n, n + 3));
+            for (at, found) in found.iter().enumerate() {
+                let (i, j) = (at / (n + 3), at % (n + 3));
+                let product: f64 = (0..k).map(|l| w_at(i, l) * x_at(l, j.min(n - 1))).sum();
+                let expected = z_at(i, j) + if j < n { product } else { 0.0 };
+                assert!((found - expected).abs() < 1e-12, "z[{i}, {j}]");
+            }
+
+            let mut found = vec![f64::NAN; k * n];
+            wt_z(w_panel, z_panel, PanelMut::new(&mut found, k, n, n));
+            for (at, found) in found.iter().enumerate() {
+                let expected: f64 = (0..m).map(|i| w_at(i, at / n) * z_at(i, at % n)).sum();
+                assert!((found - expected).abs() < 1e-12, "x[{}, {}]", at / n, at % n);
+            }
+
+            let before = found.clone();
+            add_wt_z(w_panel, z_panel, PanelMut::new(&mut found, k, n, n));
+            assert!(found.iter().zip(before).all(|(found, once)| (found - 2.0 * once).abs() < 1e-12));
+
+            let mut found = vec![0.5; k * m];
+            add_x_dzt(x_panel, z_panel, PanelMut::new(&mut found, k, m, m));
+            for (at, found) in found.iter().enumerate() {
+                let expected = 0.5 + (0..n).map(|j| x_at(at / m, j) * z_at(at % m, j)).sum::<f64>();
+                assert!((found - expected).abs() < 1e-12, "dwt[{}, {}]", at / m, at % m);
+            }
+        }
+    }
+
+    #[test]
+    fn sums_in_lanes_are_sums() {
+        for len in [0, 1, 7, 8, 9, 30] {
+            let (a, b) = (numbers(len, 1), numbers(len, 2));
+            assert!((sum(&a) - a.iter().sum::<f64>()).abs() < 1e-12);
+            assert!((long_dot(&a, &b) - dot(&a, &b)).abs() < 1e-12);
+        }
+    }
+
+    /// The same between columns: as between copies of them, and the other columns stay.
+    #[test]
+    fn products_of_columns_equal_those_of_copies() {
+        for (n, m, k) in [(1, 1, 1), (2, 3, 2), (9, 8, 7), (20, 16, 12)] {
+            let (x, w, z) = (numbers(n * (k + 3), 1), numbers(m * k, 2), numbers(n * (m + 2), 3));
+            let part = |data: &[f64], stride: usize, columns: Range<usize>| -> Vec<f64> {
+                data.chunks(stride).flat_map(|row| row[columns.clone()].to_vec()).collect()
+            };
+            let (x_part, z_part) = (part(&x, k + 3, 2..k + 2), part(&z, m + 2, 1..m + 1));
+            let x_columns = Columns::new(Rows::new(&x, k + 3), 2..k + 2);
+            let z_columns = Columns::new(Rows::new(&z, m + 2), 1..m + 1);
+            let w_rows = Rows::new(&w, k);
+            let close = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12);
+
+            let (mut y, mut expected) = (z.clone(), z_part.clone());
+            let target = ColumnsMut::new(RowsMut::new(&mut y, m + 2), 1..m + 1);
+            add_columns_wt(&x_columns, w_rows, target);
+            add_x_wt(Rows::new(&x_part, k), w_rows, RowsMut::new(&mut expected, m));
+            assert!(close(&part(&y, m + 2, 1..m + 1), &expected));
+            assert_eq!(part(&y, m + 2, 0..1), part(&z, m + 2, 0..1));
+
+            let (mut dx, mut expected) = (vec![0.5; n * k], vec![f64::NAN; n * k]);
+            add_columns_w(&z_columns, w_rows, RowsMut::new(&mut dx, k).into());
+            dz_w(Rows::new(&z_part, m), w_rows, RowsMut::new(&mut expected, k));
+            expected.iter_mut().for_each(|dx| *dx += 0.5);
+            assert!(close(&dx, &expected));
+
+            let (mut dw, mut expected) = (vec![0.5; m * k], vec![0.5; m * k]);
+            add_columnst_x(&z_columns, &x_columns, RowsMut::new(&mut dw, k));
+            add_dzt_x(Rows::new(&z_part, m), 0..m, Rows::new(&x_part, k), RowsMut::new(&mut expected, k));
+            assert!(close(&dw, &expected));
         }
     }
 }

@@ -10,11 +10,6 @@ pub enum Role {
     Weight,
     /// A term added to a product.
     Bias,
-    /// A vector for each index, decayed like a weight; the row of padding starts at zero.
-    Table {
-        /// The index of padding.
-        zero_row: Option<usize>,
-    },
 }
 
 /// One tensor within a layer's part of the flat parameter vector.
@@ -34,6 +29,25 @@ pub struct Parameter {
     /// How many inputs one output of the layer sums over, and how many outputs one input reaches: what the
     /// initialisers scale by.
     pub fans: Fans,
+    /// Whether training changes it. Its gradient is computed all the same.
+    pub trainable: bool,
+    /// A factor of the learning rate, greater than 0.
+    pub rate: f64,
+    /// The row, along the first axis, that starts at zero whatever the initializer says: padding's in a table.
+    pub zero_row: Option<usize>,
+}
+
+impl Parameter {
+    /// A parameter that is trained at the learning rate as it is.
+    pub fn new(
+        name: impl Into<String>,
+        shape: Shape,
+        role: Role,
+        initializer: Initializer,
+        fans: Fans,
+    ) -> Self {
+        Self { name: name.into(), shape, role, initializer, fans, trainable: true, rate: 1.0, zero_row: None }
+    }
 }
 
 /// Fan-in and fan-out of a weight (Glorot & Bengio, 2010).
@@ -71,8 +85,8 @@ pub fn initialize<F: Float>(parameters: &[Parameter], theta: &mut [F], seed: u64
         let (own, after) = rest.split_at_mut(parameter.shape.len());
         let mut rng = crate::random::generator(seed, crate::random::Purpose::Initialization, index as u64, 0);
         parameter.initializer.fill(own, &parameter.shape, parameter.fans, &mut rng);
-        if let Role::Table { zero_row: Some(row) } = parameter.role {
-            let width = parameter.shape.last();
+        if let Some(row) = parameter.zero_row {
+            let width = parameter.shape.len() / parameter.shape.axes()[0];
             own[row * width..(row + 1) * width].fill(F::zero());
         }
         rest = after;

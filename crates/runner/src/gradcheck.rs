@@ -12,7 +12,7 @@ use crate::conform::Schema;
 use crate::document::{Node, Sources, parse};
 use crate::model::build_alone;
 use crate::registry::{
-    BuildError, BuildLayer, Entry, LayerExample, LossExample, Number, Registry, TargetDomain,
+    BuildError, BuildLayer, Entry, LayerExample, LossExample, Number, Registry, TargetDomain, find,
 };
 use crate::schema::definitions;
 
@@ -85,13 +85,44 @@ pub fn check_registered(registry: &Registry) -> Result<Vec<RegisteredCheck>, Exa
     Ok(checks)
 }
 
+/// Builds a registered layer from its keys as an experiment file would have them, `type` among them, for inputs of these
+/// shapes: for tests of single layers. Its activation is not applied.
+///
+/// # Errors
+/// What is wrong with the text, in words.
+pub fn build_layer<F: Number>(
+    registry: &Registry,
+    text: &str,
+    inputs: &[Shape],
+) -> Result<Box<dyn Layer<F>>, String> {
+    let mut sources = Sources::new();
+    let source = sources.add_argument(text.to_owned());
+    let (mut node, mistakes) = parse(&sources, source);
+    if let Some(mistake) = mistakes.iter().next() {
+        return Err(mistake.message.clone());
+    }
+    let name = node.as_table_mut().and_then(|table| table.remove("type"));
+    let name = name.as_ref().and_then(|entry| entry.as_str()).unwrap_or_default();
+    let entry = find(registry.layers(), name).ok_or_else(|| format!("no layer is named `{name}`"))?;
+    let node = conforming(&with_definitions(registry, entry), node)?;
+    build_alone(registry, entry, &node, inputs).map_err(|error| error.to_string())
+}
+
 /// Keys as a file would have them, checked against the type's own schema, defaults filled in.
 pub(crate) fn keys(schema: &serde_json::Value, text: &str) -> Result<Node, String> {
     let mut sources = Sources::new();
     let source = sources.add_argument(text.to_owned());
-    let (mut node, mut mistakes) = parse(&sources, source);
+    let (node, mistakes) = parse(&sources, source);
+    match mistakes.iter().next() {
+        Some(mistake) => Err(mistake.message.clone()),
+        None => conforming(schema, node),
+    }
+}
+
+/// A tree that conforms to a schema, defaults filled in.
+fn conforming(schema: &serde_json::Value, mut node: Node) -> Result<Node, String> {
     let schema = Schema::new(schema);
-    mistakes.append(schema.check(&node));
+    let mistakes = schema.check(&node);
     if let Some(mistake) = mistakes.iter().next() {
         return Err(mistake.message.clone());
     }
@@ -101,9 +132,14 @@ pub(crate) fn keys(schema: &serde_json::Value, text: &str) -> Result<Node, Strin
 
 /// The same for a layer, which may hold layers.
 pub(crate) fn layer_keys(registry: &Registry, entry: &Entry<BuildLayer>, text: &str) -> Result<Node, String> {
+    keys(&with_definitions(registry, entry), text)
+}
+
+/// The schema of a layer's keys, with what it refers to.
+fn with_definitions(registry: &Registry, entry: &Entry<BuildLayer>) -> serde_json::Value {
     let mut schema = entry.schema.clone();
     schema["$defs"] = definitions(registry);
-    keys(&schema, text)
+    schema
 }
 
 fn check_one(layer: &dyn Layer<f64>, rows: usize, seed: u64) -> Result<Report, Error> {
@@ -361,7 +397,29 @@ impl OwnedTargets {
 
 #[cfg(test)]
 mod tests {
+    use chainrule_core::gradcheck::batch_additivity;
+
     use super::*;
+
+    #[test]
+    fn gradients_of_every_layer_are_the_sums_of_its_samples() {
+        let registry = Registry::standard();
+        for entry in registry.layers() {
+            for example in (entry.build.examples)() {
+                let keys = layer_keys(&registry, entry, example.keys).unwrap();
+                let shapes: Vec<Shape> =
+                    example.inputs.iter().map(|axes| Shape::new(axes.clone()).unwrap()).collect();
+                let layer = build_alone::<f64>(&registry, entry, &keys, &shapes).unwrap();
+                // In evaluation: statistics of a batch and noise of a row belong to the whole batch.
+                for case in cases(layer.as_ref(), &example) {
+                    if case.phase == Phase::Evaluate {
+                        let error = batch_additivity(layer.as_ref(), &case, Options::default()).unwrap();
+                        assert!(error < 1e-12, "{}: {error:e}", describe(&example, &shapes, &case));
+                    }
+                }
+            }
+        }
+    }
 
     #[test]
     fn every_registered_type_is_checked_and_proven() {

@@ -4,7 +4,7 @@ mod wiring;
 
 use std::collections::HashSet;
 
-use chainrule_core::layers::{Activate, Chain, Graph, Node as GraphNode, Source};
+use chainrule_core::layers::{Activate, Chain, Graph, Node as GraphNode, Source, Tuned};
 use chainrule_core::{Activation, Error, Layer, Shape};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -19,7 +19,7 @@ pub const INPUT: &str = "input";
 const MAX_NESTING: usize = 16;
 
 /// The keys of a layer that are not of its type.
-const COMMON_KEYS: [&str; 4] = ["type", "name", "inputs", "activation"];
+const COMMON_KEYS: [&str; 6] = ["type", "name", "inputs", "activation", "trainable", "lr_mult"];
 
 /// One entry of `layers`, its wiring understood, its own keys not yet read.
 #[derive(Clone, Debug)]
@@ -34,6 +34,10 @@ pub struct LayerPlan {
     activation: Option<(String, Node)>,
     /// Whether the activation is for something within it, not for its output.
     is_activated_within: bool,
+    /// `trainable`.
+    trainable: bool,
+    /// `lr_mult`.
+    rate: f64,
     /// Its own keys.
     keys: Node,
     /// The layers within it.
@@ -277,8 +281,11 @@ impl ModelPlan {
         let mut context = LayerContext::new(shapes, has_activation.then_some(&build_activation as _))
             .with_layers(build_within.as_ref().map(|build| build as _));
         let entry = find(registry.layers(), &plan.type_name).ok_or_else(|| unknown("type"))?;
-        let layer = F::layer(entry, &plan.keys, &mut context)?;
+        let mut layer = F::layer(entry, &plan.keys, &mut context)?;
         let activation = context.remaining(layer.output_shape())?;
+        if !plan.trainable || plan.rate != 1.0 {
+            layer = Box::new(Tuned::new(layer, plan.trainable, plan.rate)?);
+        }
         Ok(Built { layer, activation })
     }
 

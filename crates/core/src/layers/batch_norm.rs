@@ -1,9 +1,7 @@
 //! Batch normalisation: mean 0 and variance 1 of every channel, over the batch.
 
-use std::ops::Range;
-
-use super::standardise::{WORK, bias, gradient_sums, pairs, weight};
-use super::sums::{COLUMNS, column_sums, sum};
+use super::channels;
+use super::standardise::{WORK, bias, pairs, weight};
 use crate::executor::{for_each_item, for_each_tile};
 use crate::{Buffer, Ctx, Derivation, Float, Layer, Mode, Parameter, Pass, Rows, RowsMut, Shape, TapeLen};
 
@@ -89,68 +87,27 @@ impl BatchNorm {
         Channels { pairs, mean, rho, scale, level, slope }
     }
 
-    /// The parts of the samples of `x` that are channel `channel`.
-    #[inline]
-    fn channel<'a, F>(&self, x: Rows<'a, F>, channel: usize) -> impl Iterator<Item = &'a [F]> {
-        let positions = self.positions();
-        x.iter().map(move |x| &x[channel * positions..(channel + 1) * positions])
-    }
-
-    /// Mean and variance of the channels from `first` on, as pairs.
-    fn statistics<F: Float>(&self, x: Rows<'_, F>, first: usize, pairs: &mut [F]) {
-        let m = (x.len() * self.positions()) as f64;
-        if self.positions() == 1 {
-            return column_statistics(x, first, pairs);
-        }
-        for (channel, pair) in (first..).zip(pairs.chunks_exact_mut(2)) {
-            let mean = F::of(self.channel(x, channel).map(|x| sum(x, |x| x)).sum::<f64>() / m);
-            let squares = |x| sum(x, |x| (x - mean) * (x - mean));
-            pair[0] = mean;
-            pair[1] = F::of(self.channel(x, channel).map(squares).sum::<f64>() / m);
-        }
-    }
-
-    /// `Σ dy` and `Σ dy (x - μ)` of the channels from `first` on, as pairs.
-    fn gradient_sums<F: Float>(
-        &self,
-        x: Rows<'_, F>,
-        dy: Rows<'_, F>,
-        mean: &[F],
-        first: usize,
-        pairs: &mut [F],
-    ) {
-        if self.positions() == 1 {
-            return column_gradient_sums(x, dy, mean, first, pairs);
-        }
-        for (channel, pair) in (first..).zip(pairs.chunks_exact_mut(2)) {
-            let samples = self.channel(x, channel).zip(self.channel(dy, channel));
-            let (level, moment) = samples.fold((0.0, 0.0), |(level, moment), (x, dy)| {
-                let sums = gradient_sums(x, dy, mean[channel]);
-                (level + sums.0, moment + sums.1)
-            });
-            (pair[0], pair[1]) = (F::of(level), F::of(moment));
-        }
-    }
-
     /// Finds `μ` and `ρ`, and has the running statistics follow.
     fn find_statistics<F: Float>(&self, x: Rows<'_, F>, own: &mut Channels<'_, F>, ctx: &mut Ctx<'_, F>) {
-        let (channels, executor) = (self.channels(), ctx.executor);
+        let (positions, executor) = (self.positions(), ctx.executor);
         let rho = |variance: F| F::of(1.0 / (variance.as_f64() + self.epsilon).sqrt());
         let buffers = match &mut ctx.mode {
             Mode::Evaluate { buffers } => {
-                let (mean, variance) = buffers.split_at(channels);
+                let (mean, variance) = buffers.split_at(self.channels());
                 own.mean.copy_from_slice(mean);
                 own.rho.iter_mut().zip(variance).for_each(|(own, &variance)| *own = rho(variance));
                 return;
             }
             Mode::Train { buffers, .. } => buffers,
         };
-        let m = x.len() * self.positions();
-        for_each_item(executor, own.pairs, 2, m * WORK, |first, pairs| self.statistics(x, first, pairs));
+        let m = x.len() * positions;
+        for_each_item(executor, own.pairs, 2, m * WORK, |first, pairs| {
+            channels::statistics(x, positions, first, pairs)
+        });
         // A batch of one number has no unbiased variance; `least_rows` keeps it away.
         let unbiased = F::of(m as f64 / (m - 1).max(1) as f64);
         let momentum = F::of(self.momentum);
-        let (means, variances) = buffers.split_at_mut(channels);
+        let (means, variances) = buffers.split_at_mut(self.channels());
         for (channel, (mean, variance)) in pairs(own.pairs).enumerate() {
             own.mean[channel] = mean;
             own.rho[channel] = rho(variance);
@@ -203,53 +160,6 @@ impl BatchNorm {
 #[inline]
 fn follow<F: Float>(running: &mut F, found: F, momentum: F) {
     *running = (F::one() - momentum) * *running + momentum * found;
-}
-
-/// [`BatchNorm::statistics`] where every column of `x` is a channel: neighbouring columns together, row by row.
-fn column_statistics<F: Float>(x: Rows<'_, F>, first: usize, pairs: &mut [F]) {
-    let (rows, width) = (x.len(), x.width());
-    for (block, pairs) in pairs.chunks_mut(2 * COLUMNS).enumerate() {
-        let start = first + block * COLUMNS;
-        let columns = start..start + pairs.len() / 2;
-        let mut means = [F::zero(); COLUMNS];
-        let add_row = |row: usize, columns: Range<usize>, sums: &mut [F]| {
-            sums.iter_mut().zip(&x.data()[row * width..][columns]).for_each(|(sum, &x)| *sum += x);
-        };
-        column_sums(rows, columns.clone(), add_row, |column, sum| {
-            means[column - start] = F::of(sum / rows as f64);
-        });
-        let add_row = |row: usize, columns: Range<usize>, sums: &mut [F]| {
-            let numbers = sums.iter_mut().zip(&x.data()[row * width..][columns]).zip(&means);
-            numbers.for_each(|((sum, &x), &mean)| *sum += (x - mean) * (x - mean));
-        };
-        column_sums(rows, columns, add_row, |column, sum| {
-            let at = column - start;
-            (pairs[2 * at], pairs[2 * at + 1]) = (means[at], F::of(sum / rows as f64));
-        });
-    }
-}
-
-/// [`BatchNorm::gradient_sums`] where every column is a channel.
-fn column_gradient_sums<F: Float>(
-    x: Rows<'_, F>,
-    dy: Rows<'_, F>,
-    mean: &[F],
-    first: usize,
-    pairs: &mut [F],
-) {
-    let (rows, width) = (x.len(), x.width());
-    let columns = first..first + pairs.len() / 2;
-    let add_row = |row: usize, columns: Range<usize>, sums: &mut [F]| {
-        sums.iter_mut().zip(&dy.data()[row * width..][columns]).for_each(|(sum, &dy)| *sum += dy);
-    };
-    column_sums(rows, columns.clone(), add_row, |column, sum| pairs[2 * (column - first)] = F::of(sum));
-    let add_row = |row: usize, columns: Range<usize>, sums: &mut [F]| {
-        let x = &x.data()[row * width..][columns.clone()];
-        let dy = &dy.data()[row * width..][columns.clone()];
-        let numbers = sums.iter_mut().zip(x).zip(dy).zip(&mean[columns]);
-        numbers.for_each(|(((sum, &x), &dy), &mean)| *sum += dy * (x - mean));
-    };
-    column_sums(rows, columns, add_row, |column, sum| pairs[2 * (column - first) + 1] = F::of(sum));
 }
 
 impl<F: Float> Layer<F> for BatchNorm {
@@ -349,12 +259,13 @@ impl<F: Float> Layer<F> for BatchNorm {
         ctx: &mut Ctx<'_, F>,
     ) {
         let (x, dy, width) = (pass.inputs[0], dy.as_rows(), self.shape.len());
-        let m = x.len() * self.positions();
+        let positions = self.positions();
+        let m = x.len() * positions;
         let own = self.split(pass.tape);
         let through_statistics = matches!(ctx.mode, Mode::Train { .. });
         if self.affine || (through_statistics && dx[0].is_some()) {
             for_each_item(ctx.executor, own.pairs, 2, 2 * m * WORK, |first, pairs| {
-                self.gradient_sums(x, dy, own.mean, first, pairs);
+                channels::gradient_sums(x, dy, positions, own.mean, first, pairs);
             });
             for (pair, &rho) in own.pairs.chunks_exact_mut(2).zip(&*own.rho) {
                 pair[1] *= rho;

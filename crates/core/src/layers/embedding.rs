@@ -98,13 +98,10 @@ impl<F: Float> Layer<F> for Embedding {
     }
 
     fn parameters(&self) -> Vec<Parameter> {
-        vec![Parameter {
-            name: "weight".into(),
-            shape: Shape::new([self.vocabulary, self.units()]).expect("checked by new"),
-            role: Role::Table { zero_row: self.padding },
-            initializer: self.weight_init,
-            fans: Fans { fan_in: self.vocabulary, fan_out: self.units() },
-        }]
+        let shape = Shape::new([self.vocabulary, self.units()]).expect("checked by new");
+        let fans = Fans { fan_in: self.vocabulary, fan_out: self.units() };
+        let weight = Parameter::new("weight", shape, Role::Weight, self.weight_init, fans);
+        vec![Parameter { zero_row: self.padding, ..weight }]
     }
 
     fn index_limit(&self) -> Option<usize> {

@@ -51,13 +51,8 @@ impl<F: Float> Layer<F> for PositionalEmbedding {
     }
 
     fn parameters(&self) -> Vec<Parameter> {
-        vec![Parameter {
-            name: "weight".into(),
-            shape: self.shape.clone(),
-            role: Role::Table { zero_row: None },
-            initializer: self.weight_init,
-            fans: Fans { fan_in: self.shape.axes()[0], fan_out: self.shape.last() },
-        }]
+        let fans = Fans { fan_in: self.shape.axes()[0], fan_out: self.shape.last() };
+        vec![Parameter::new("weight", self.shape.clone(), Role::Weight, self.weight_init, fans)]
     }
 
     fn multiply_adds(&self) -> usize {

@@ -22,7 +22,7 @@ pub(super) fn bias(len: usize) -> Parameter {
 fn vector(name: &str, len: usize, role: Role, initializer: Initializer) -> Parameter {
     let shape = Shape::vector(len).expect("an axis of a shape");
     let fans = Fans { fan_in: 1, fan_out: 1 };
-    Parameter { name: name.into(), shape, role, initializer, fans }
+    Parameter::new(name, shape, role, initializer, fans)
 }
 
 /// Mean `μ` and `ρ = 1 / √(σ² + ε)` of each run of `len` numbers of `x`, written as pairs; `σ²` is the biased variance,

@@ -74,7 +74,7 @@ fn numbered_parameters(parameters: &[Parameter]) -> Vec<String> {
     for tensor in parameters {
         for _ in 0..tensor.shape.len() {
             let (letter, count) = match tensor.role {
-                Role::Weight | Role::Table { .. } => ("w", &mut weights),
+                Role::Weight => ("w", &mut weights),
                 Role::Bias => ("b", &mut biases),
                 _ => {
                     names.push(String::new());

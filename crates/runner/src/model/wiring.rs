@@ -72,11 +72,21 @@ pub(super) fn plan_layer(
         inputs,
         activation: layer.at(&["activation"]).map(activation_of),
         is_activated_within: false,
+        trainable: !matches!(layer.at(&["trainable"]), Some(Node { value: Value::Boolean(false), .. })),
+        rate: layer.at(&["lr_mult"]).and_then(number).unwrap_or(1.0),
         keys,
         within: None,
         label,
         place: layer.place,
         input_places,
+    }
+}
+
+fn number(node: &Node) -> Option<f64> {
+    match node.value {
+        Value::Float(value) => Some(value),
+        Value::Integer(value) => Some(value as f64),
+        _ => None,
     }
 }
 

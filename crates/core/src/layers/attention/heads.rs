@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::Float;
-use crate::matmul::{Block, BlockMut, a_b, at_b, scaled_a_bt};
+use crate::matmul::{Panel, PanelMut, a_b, at_b, scaled_a_bt};
 
 /// Queries that share one rectangle of keys where later keys are hidden: within it half is computed in vain, across
 /// rectangles nothing.
@@ -46,9 +46,9 @@ pub(super) struct PartMut<'a, F> {
 impl<'a, F: Float> Part<'a, F> {
     /// The features of one head at some positions.
     #[inline]
-    fn head(self, heads: &Heads, head: usize, positions: Range<usize>) -> Block<'a, F> {
+    fn head(self, heads: &Heads, head: usize, positions: Range<usize>) -> Panel<'a, F> {
         let start = positions.start * self.stride + self.offset + head * heads.features;
-        Block::new(&self.data[start..], [positions.len(), heads.features], self.stride)
+        Panel::new(&self.data[start..], positions.len(), heads.features, self.stride)
     }
 
     /// The features of one head at one position.
@@ -61,9 +61,9 @@ impl<'a, F: Float> Part<'a, F> {
 
 impl<F: Float> PartMut<'_, F> {
     #[inline]
-    fn head(&mut self, heads: &Heads, head: usize, positions: Range<usize>) -> BlockMut<'_, F> {
+    fn head(&mut self, heads: &Heads, head: usize, positions: Range<usize>) -> PanelMut<'_, F> {
         let start = positions.start * self.stride + self.offset + head * heads.features;
-        BlockMut::new(&mut self.data[start..], [positions.len(), heads.features], self.stride)
+        PanelMut::new(&mut self.data[start..], positions.len(), heads.features, self.stride)
     }
 }
 
@@ -75,9 +75,9 @@ fn square<'a, F: Float>(
     head: usize,
     queries: Range<usize>,
     keys: Range<usize>,
-) -> Block<'a, F> {
+) -> Panel<'a, F> {
     let start = (head * heads.queries + queries.start) * heads.keys + keys.start;
-    Block::new(&a[start..], [queries.len(), keys.len()], heads.keys)
+    Panel::new(&a[start..], queries.len(), keys.len(), heads.keys)
 }
 
 impl Heads {
@@ -128,7 +128,7 @@ impl Heads {
         let scale = self.scale();
         for (queries, keys) in self.by_queries() {
             let stride = self.keys;
-            let scores = BlockMut::new(&mut a[queries.start * stride..], [queries.len(), keys.len()], stride);
+            let scores = PanelMut::new(&mut a[queries.start * stride..], queries.len(), keys.len(), stride);
             let (q, k) = (q.head(self, head, queries.clone()), k.head(self, head, keys.clone()));
             scaled_a_bt(scale, q, k, scores);
             for query in queries {
@@ -165,7 +165,7 @@ impl Heads {
         let outputs = |data| Part { data, stride: self.width(), offset: 0 };
         let (o, d_o) = (outputs(o), outputs(d_o));
         for (queries, keys) in self.by_queries() {
-            let da = BlockMut::new(&mut ds[queries.start * stride..], [queries.len(), keys.len()], stride);
+            let da = PanelMut::new(&mut ds[queries.start * stride..], queries.len(), keys.len(), stride);
             let values = v.head(self, head, keys.clone());
             scaled_a_bt(F::one(), d_o.head(self, head, queries.clone()), values, da);
             for query in queries {

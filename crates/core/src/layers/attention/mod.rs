@@ -248,12 +248,9 @@ impl<F: Float> Layer<F> for MultiHeadAttention {
 
     fn parameters(&self) -> Vec<Parameter> {
         let d = self.features();
-        let tensor = |name: &str, axes: &[usize], role, initializer, rows: usize| Parameter {
-            name: name.into(),
-            shape: Shape::new(axes).expect("checked by new"),
-            role,
-            initializer,
-            fans: Fans { fan_in: d, fan_out: rows },
+        let tensor = |name: &str, axes: &[usize], role, initializer, rows: usize| {
+            let shape = Shape::new(axes).expect("checked by new");
+            Parameter::new(name, shape, role, initializer, Fans { fan_in: d, fan_out: rows })
         };
         let mut parameters = vec![
             tensor("in_proj_weight", &[3 * d, d], Role::Weight, self.weight_init, 3 * d),

@@ -1,10 +1,14 @@
 //! The layers of `[model] layers`, a file a family.
 
+mod activation;
 mod attention;
 mod combine;
 mod dense;
 mod nested;
+mod noise;
+mod norm;
 mod positions;
+mod recurrent;
 
 pub use nested::LayerList;
 
@@ -13,6 +17,10 @@ use crate::registry::{LayerExample, Registry, Taken};
 pub(super) fn register(registry: &mut Registry) -> Result<(), Taken> {
     dense::register(registry)?;
     combine::register(registry)?;
+    norm::register(registry)?;
+    noise::register(registry)?;
+    activation::register(registry)?;
+    recurrent::register(registry)?;
     positions::register(registry)?;
     attention::register(registry)?;
     nested::register(registry)

@@ -1,81 +1,28 @@
-//! Products of parts of matrices: the columns of one head, a triangle's rectangles.
+//! Products of parts of matrices, small ones among them: the columns of one head, a triangle's rectangles.
 
 use ndarray::linalg::general_mat_mul;
-use ndarray::{ArrayView2, ArrayViewMut2, ShapeBuilder};
 
-use super::{SMALL, add_scaled, dot};
+use super::{Panel, PanelMut, SMALL, add_scaled, dot};
 use crate::Float;
 
-/// A part `[rows, columns]` of a row-major matrix whose rows start `stride` numbers apart.
-#[derive(Clone, Copy, Debug)]
-pub struct Block<'a, F> {
-    data: &'a [F],
-    rows: usize,
-    columns: usize,
-    stride: usize,
-}
-
-/// A [`Block`] that is written.
-#[derive(Debug)]
-pub struct BlockMut<'a, F> {
-    data: &'a mut [F],
-    rows: usize,
-    columns: usize,
-    stride: usize,
-}
-
-/// Numbers from the first to the last of a part.
-fn extent([rows, columns]: [usize; 2], stride: usize) -> usize {
-    assert!(rows > 0 && columns > 0 && columns <= stride, "a part [{rows}, {columns}] of rows of {stride}");
-    (rows - 1) * stride + columns
-}
-
-impl<'a, F: Float> Block<'a, F> {
-    /// The part of the shape `[rows, columns]` that starts at `data[0]`.
-    ///
-    /// # Panics
-    /// If `data` is too short, or rows are longer than `stride`.
-    #[inline]
-    pub fn new(data: &'a [F], [rows, columns]: [usize; 2], stride: usize) -> Self {
-        Self { data: &data[..extent([rows, columns], stride)], rows, columns, stride }
-    }
-
+impl<'a, F: Float> Panel<'a, F> {
     #[inline]
     fn iter(self) -> impl Iterator<Item = &'a [F]> {
-        self.data.chunks(self.stride).map(move |row| &row[..self.columns])
-    }
-
-    fn view(self) -> ArrayView2<'a, F> {
-        let shape = (self.rows, self.columns).strides((self.stride, 1));
-        ArrayView2::from_shape(shape, self.data).expect("the data are as long as new says")
+        self.data.chunks(self.pitch).take(self.rows).map(move |row| &row[..self.columns])
     }
 }
 
-impl<'a, F: Float> BlockMut<'a, F> {
-    /// The part of the shape `[rows, columns]` that starts at `data[0]`.
-    ///
-    /// # Panics
-    /// As [`Block::new`].
-    #[inline]
-    pub fn new(data: &'a mut [F], [rows, columns]: [usize; 2], stride: usize) -> Self {
-        Self { data: &mut data[..extent([rows, columns], stride)], rows, columns, stride }
-    }
-
+impl<F: Float> PanelMut<'_, F> {
     #[inline]
     fn iter_mut(&mut self) -> impl Iterator<Item = &mut [F]> {
         let columns = self.columns;
-        self.data.chunks_mut(self.stride).map(move |row| &mut row[..columns])
-    }
-
-    fn view_mut(&mut self) -> ArrayViewMut2<'_, F> {
-        let shape = (self.rows, self.columns).strides((self.stride, 1));
-        ArrayViewMut2::from_shape(shape, &mut *self.data).expect("the data are as long as new says")
+        self.data.chunks_mut(self.pitch).take(self.rows).map(move |row| &mut row[..columns])
     }
 }
 
 /// `c = scale · a bᵀ`, with `a` `[n, k]`, `b` `[m, k]`, `c` `[n, m]`.
 #[inline]
-pub fn scaled_a_bt<F: Float>(scale: F, a: Block<'_, F>, b: Block<'_, F>, mut c: BlockMut<'_, F>) {
+pub fn scaled_a_bt<F: Float>(scale: F, a: Panel<'_, F>, b: Panel<'_, F>, mut c: PanelMut<'_, F>) {
     debug_assert!(a.columns == b.columns && [c.rows, c.columns] == [a.rows, b.rows]);
     if a.rows * a.columns * b.rows > SMALL {
         return general_mat_mul(scale, &a.view(), &b.view().reversed_axes(), F::zero(), &mut c.view_mut());
@@ -89,7 +36,7 @@ pub fn scaled_a_bt<F: Float>(scale: F, a: Block<'_, F>, b: Block<'_, F>, mut c: 
 
 /// `c = a b`, with `a` `[n, k]`, `b` `[k, m]`, `c` `[n, m]`.
 #[inline]
-pub fn a_b<F: Float>(a: Block<'_, F>, b: Block<'_, F>, mut c: BlockMut<'_, F>) {
+pub fn a_b<F: Float>(a: Panel<'_, F>, b: Panel<'_, F>, mut c: PanelMut<'_, F>) {
     debug_assert!(a.columns == b.rows && [c.rows, c.columns] == [a.rows, b.columns]);
     if a.rows * a.columns * b.columns > SMALL {
         return general_mat_mul(F::one(), &a.view(), &b.view(), F::zero(), &mut c.view_mut());
@@ -104,7 +51,7 @@ pub fn a_b<F: Float>(a: Block<'_, F>, b: Block<'_, F>, mut c: BlockMut<'_, F>) {
 
 /// `c = aᵀ b`, with `a` `[k, n]`, `b` `[k, m]`, `c` `[n, m]`.
 #[inline]
-pub fn at_b<F: Float>(a: Block<'_, F>, b: Block<'_, F>, mut c: BlockMut<'_, F>) {
+pub fn at_b<F: Float>(a: Panel<'_, F>, b: Panel<'_, F>, mut c: PanelMut<'_, F>) {
     debug_assert!(a.rows == b.rows && [c.rows, c.columns] == [a.columns, b.columns]);
     if a.rows * a.columns * b.columns > SMALL {
         return general_mat_mul(F::one(), &a.view().reversed_axes(), &b.view(), F::zero(), &mut c.view_mut());
@@ -152,20 +99,20 @@ mod tests {
             };
 
             let mut c = fresh();
-            let (rows_a, rows_b) = (Block::new(&a, [n, k], k_stride), Block::new(&b, [m, k], k_stride));
-            scaled_a_bt(0.5, rows_a, rows_b, BlockMut::new(&mut c, [n, m], m_stride));
+            let (rows_a, rows_b) = (Panel::new(&a, n, k, k_stride), Panel::new(&b, m, k, k_stride));
+            scaled_a_bt(0.5, rows_a, rows_b, PanelMut::new(&mut c, n, m, m_stride));
             check("a bᵀ", &c, &|i, j| {
                 (0..k).map(|l| 0.5 * a[i * k_stride + l] * b[j * k_stride + l]).sum()
             });
 
             let mut c = fresh();
-            let (rows_a, rows_b) = (Block::new(&a, [n, k], k_stride), Block::new(&b, [k, m], m_stride));
-            a_b(rows_a, rows_b, BlockMut::new(&mut c, [n, m], m_stride));
+            let (rows_a, rows_b) = (Panel::new(&a, n, k, k_stride), Panel::new(&b, k, m, m_stride));
+            a_b(rows_a, rows_b, PanelMut::new(&mut c, n, m, m_stride));
             check("a b", &c, &|i, j| (0..k).map(|l| a[i * k_stride + l] * b[l * m_stride + j]).sum());
 
             let mut c = fresh();
-            let (rows_a, rows_b) = (Block::new(&a, [k, n], n_stride), Block::new(&b, [k, m], m_stride));
-            at_b(rows_a, rows_b, BlockMut::new(&mut c, [n, m], m_stride));
+            let (rows_a, rows_b) = (Panel::new(&a, k, n, n_stride), Panel::new(&b, k, m, m_stride));
+            at_b(rows_a, rows_b, PanelMut::new(&mut c, n, m, m_stride));
             check("aᵀ b", &c, &|i, j| (0..k).map(|l| a[l * n_stride + i] * b[l * m_stride + j]).sum());
         }
     }
