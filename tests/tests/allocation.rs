@@ -198,7 +198,7 @@ fn objectives<F: Float>(size: Size) -> Vec<Objective<F>> {
 
 fn dataset<F: Float>(objective: &Objective<F>, rows: usize) -> Dataset<F> {
     let width = objective.input_shapes()[0].len();
-    let targets = match objective.target_kind() {
+    let targets = match objective.loss().outputs()[0].loss.target_kind() {
         TargetKind::Values => {
             let halved = |number: F| F::of(0.5 + number.as_f64() / 2.0);
             let data = numbers(rows * OUTPUTS, 2).into_iter().map(halved).collect();

@@ -4,7 +4,7 @@ use chainrule_core::Executor;
 use chainrule_core::activation::Linear;
 use chainrule_core::layers::Activate;
 use chainrule_tests::vector;
-use chainrule_trainer::metrics::{Metric, Score, Scorer, Scoring, Task};
+use chainrule_trainer::metrics::{Metric, Score, ScoredOutput, Scorer, Scoring, Task};
 use chainrule_trainer::{Dataset, TargetData, Threads, Values};
 use serde_json::Value as Json;
 
@@ -38,9 +38,12 @@ fn scores(case: &Json, task: Task, threads: &Threads) -> Vec<(Metric, Score)> {
     let metrics: Vec<Metric> =
         Metric::ALL.into_iter().filter(|metric| expected.contains_key(metric.name())).collect();
     assert_eq!(metrics.len(), expected.len());
-    let scoring = Scoring { network: &network, task, metrics: &metrics };
+    let outputs = [ScoredOutput { name: String::new(), shape: vector(width), task }];
+    let scoring = Scoring { network: &network, outputs: &outputs, metrics: &metrics };
     let mut scorer = Scorer::new(scoring, data.len(), threads.count()).expect("metrics that fit");
-    threads.run(|_: &dyn Executor<f64>| scorer.scores(Values { theta: &[], buffers: &[] }, &data))
+    let scores =
+        threads.run(|_: &dyn Executor<f64>| scorer.scores(Values { theta: &[], buffers: &[] }, &data));
+    scores.into_iter().map(|scored| (scored.metric, scored.score)).collect()
 }
 
 fn assert_equals_scikit_learn(kind: &str, task: Task) {

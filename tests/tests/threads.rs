@@ -146,7 +146,7 @@ fn assert_threads_do_not_change_evaluation<F: Float>() {
         // Twice: what an evaluation leaves in its memory must not reach the next.
         for _ in 0..2 {
             let total = threads.run(|_: &dyn Executor<F>| {
-                evaluator.total(&objective, Values { theta: &theta, buffers: &[] }, &data)
+                evaluator.totals(&objective, Values { theta: &theta, buffers: &[] }, &data)[0]
             });
             let found = [total.sum.to_bits(), total.terms.to_bits()];
             assert_eq!(found, [serial.sum, serial.terms].map(f64::to_bits), "{count} threads, {}", F::NAME);

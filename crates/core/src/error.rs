@@ -108,6 +108,14 @@ pub enum Error {
         "the factor of the learning rate must be a number greater than 0; to train nothing, freeze the layer"
     )]
     RateFactor,
+    /// An output that counts for nothing, or for less.
+    #[error("the weight of the loss of \"{output}\" must be a number greater than 0, not {weight}")]
+    LossWeight {
+        /// The output.
+        output: String,
+        /// The weight as given.
+        weight: String,
+    },
     /// A loss cannot judge outputs of this shape.
     #[error("{loss} needs {need}, but the network gives {found}")]
     LossShape {

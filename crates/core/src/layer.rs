@@ -1,6 +1,7 @@
 //! What a layer is: a shape and two directions of mathematics, over memory that is lent to it.
 
 use std::fmt;
+use std::ops::Range;
 
 use crate::{Buffer, Ctx, Derivation, Float, Masking, Parameter, Rows, RowsMut, Shape};
 
@@ -86,6 +87,17 @@ pub trait Layer<F: Float>: fmt::Debug + Send + Sync {
     /// there is no gradient by an index.
     fn index_limit(&self) -> Option<usize> {
         None
+    }
+
+    /// If its output is consecutive numbers of its only input, unchanged, which: what is known of them is followed through.
+    fn window(&self) -> Option<Range<usize>> {
+        None
+    }
+
+    /// Which numbers of a row of its first input are indices, and the number that they are below.
+    fn index_ranges(&self) -> Vec<(Range<usize>, usize)> {
+        let range = |limit| self.input_shapes().first().map(|shape| (0..shape.len(), limit));
+        self.index_limit().and_then(range).into_iter().collect()
     }
 
     /// Which positions of its input it declares to be padding, if it does.

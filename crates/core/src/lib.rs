@@ -34,7 +34,7 @@ pub use executor::{Executor, Inline};
 pub use float::Float;
 pub use initializer::Initializer;
 pub use layer::{Layer, MAX_INPUTS, Pass, TapeLen};
-pub use loss::{Loss, Pointwise, TargetKind, Targets};
+pub use loss::{Loss, OutputLoss, Pointwise, TargetData, TargetKind, Targets};
 pub use masking::Masking;
 pub use objective::{Objective, Total, Workspace};
 pub use parameter::{Fans, Parameter, Role, initialize, parameter_count};

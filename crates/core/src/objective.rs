@@ -1,10 +1,9 @@
 //! Network and loss together: a scalar function of the parameters, and its gradient.
 
-mod masked;
-
 use crate::layers::Masked;
+use crate::loss::{OutputLoss, Weighted};
 use crate::{
-    Buffer, Ctx, Error, Float, Layer, Loss, Masking, Parameter, Pass, Rows, RowsMut, Shape, TargetKind,
+    Buffer, Ctx, Error, Float, Layer, Loss, MAX_INPUTS, Masking, Parameter, Pass, Rows, RowsMut, Shape,
     Targets, initial_buffers, initialize, parameter_count,
 };
 
@@ -42,6 +41,8 @@ pub struct Workspace<F> {
     y: Vec<F>,
     dy: Vec<F>,
     tape: Vec<F>,
+    /// Of each output, for the batch that was last judged.
+    totals: Vec<Total>,
 }
 
 impl<F: Float> Workspace<F> {
@@ -61,7 +62,14 @@ impl<F: Float> Workspace<F> {
             buffer.resize(len, F::zero());
             Ok(buffer)
         };
-        Ok(Self { y: zeros(outputs)?, dy: zeros(outputs)?, tape: zeros(taped.ok_or_else(too_large)?)? })
+        let tape = zeros(taped.ok_or_else(too_large)?)?;
+        let totals = Vec::with_capacity(MAX_INPUTS);
+        Ok(Self { y: zeros(outputs)?, dy: zeros(outputs)?, tape, totals })
+    }
+
+    /// The losses of each output for the batch that was last judged, before they are weighted.
+    pub fn totals(&self) -> &[Total] {
+        &self.totals
     }
 
     /// The outputs of `network`, that this memory was made for, for one batch.
@@ -89,13 +97,11 @@ impl<F: Float> Workspace<F> {
     }
 }
 
-/// A network and the loss of its output, as a function of the parameters; all that a trainer sees of either.
+/// A network and the losses of its outputs, as a function of the parameters; all that a trainer sees of either.
 #[derive(Debug)]
 pub struct Objective<F> {
     network: Box<dyn Layer<F>>,
-    loss: Box<dyn Loss<F>>,
-    /// Which positions the loss leaves out: of an output with a row for each position of the input.
-    masking: Option<Masking>,
+    loss: Weighted<F>,
 }
 
 impl<F: Float> Objective<F> {
@@ -104,27 +110,33 @@ impl<F: Float> Objective<F> {
     /// # Errors
     /// [`Error::LossShape`] if the loss needs groups of classes that the output is not made of.
     pub fn new(network: Box<dyn Layer<F>>, loss: Box<dyn Loss<F>>) -> Result<Self, Error> {
-        let found = network.output_shape();
-        match loss.target_kind() {
-            TargetKind::Classes(classes) if found.last() != classes => Err(Error::LossShape {
-                loss: "the loss",
-                need: "a score for every class",
-                found: found.clone(),
-            }),
-            _ => Ok(Self { network, loss, masking: None }),
-        }
+        let shape = network.output_shape().clone();
+        Self::several(network, vec![OutputLoss { name: String::new(), shape, loss, weight: 1.0 }])
     }
 
-    /// The same objective of samples that are padded: layers that go over positions skip padding, and so does the loss
-    /// if the output has a row for each position.
+    /// The weighted sum of the losses of several outputs, of which the network gives one block each, as a
+    /// [`Bundle`](crate::layers::Bundle) does. With one output, any network will do.
+    ///
+    /// # Errors
+    /// As [`Weighted::new`].
+    pub fn several(network: Box<dyn Layer<F>>, outputs: Vec<OutputLoss<F>>) -> Result<Self, Error> {
+        let loss = Weighted::new(outputs, network.output_shape())?;
+        Ok(Self { network, loss })
+    }
+
+    /// The same objective of samples that are padded: layers that go over positions skip padding, and so do the losses
+    /// of outputs with a row for each position.
     ///
     /// # Errors
     /// [`Error::Positions`] if a layer that skips padding goes over another number of positions than the input has.
     pub fn with_masking(self, masking: Masking) -> Result<Self, Error> {
         let network: Box<dyn Layer<F>> = Box::new(Masked::new(self.network, masking)?);
-        let axes = network.output_shape().axes();
-        let has_rows = axes.len() > 1 && axes[0] == masking.positions;
-        Ok(Self { network, loss: self.loss, masking: has_rows.then_some(masking) })
+        Ok(Self { network, loss: self.loss.with_masking(masking) })
+    }
+
+    /// Whether padding is left out of a loss.
+    pub fn loss_is_masked(&self) -> bool {
+        self.loss.is_masked()
     }
 
     /// The network.
@@ -132,9 +144,9 @@ impl<F: Float> Objective<F> {
         self.network.as_ref()
     }
 
-    /// The loss.
-    pub fn loss(&self) -> &dyn Loss<F> {
-        self.loss.as_ref()
+    /// The losses of the outputs and how they are added up.
+    pub fn loss(&self) -> &Weighted<F> {
+        &self.loss
     }
 
     /// The tensors of the parameters, in order.
@@ -171,19 +183,6 @@ impl<F: Float> Objective<F> {
         self.network.input_shapes()
     }
 
-    /// What the outputs are compared with.
-    pub fn target_kind(&self) -> TargetKind {
-        self.loss.target_kind()
-    }
-
-    /// How many targets one sample has.
-    pub fn targets_per_sample(&self) -> usize {
-        match self.loss.target_kind() {
-            TargetKind::Values => self.network.output_shape().len(),
-            TargetKind::Classes(classes) => self.network.output_shape().len() / classes,
-        }
-    }
-
     /// The loss of one batch.
     pub fn value(
         &self,
@@ -193,11 +192,11 @@ impl<F: Float> Objective<F> {
         workspace: &mut Workspace<F>,
         ctx: &mut Ctx<'_, F>,
     ) -> Total {
-        let y = self.outputs(theta, inputs, workspace, ctx);
-        match self.masking {
-            None => Total { sum: self.loss.value(y, targets), terms: self.loss.terms(y) },
-            Some(masking) => masked::value(self.loss.as_ref(), masking, inputs[0], y, targets),
-        }
+        let (rows, width) = (inputs[0].len(), self.network.output_shape().len());
+        let y = &mut workspace.y[..rows * width];
+        let tape = &mut workspace.tape[..self.network.tape().for_rows(rows)];
+        self.network.forward(theta, inputs, RowsMut::new(y, width), tape, ctx);
+        self.loss.value(inputs[0], Rows::new(y, width), targets, &mut workspace.totals)
     }
 
     /// The outputs of one batch.
@@ -211,7 +210,7 @@ impl<F: Float> Objective<F> {
         workspace.outputs(self.network.as_ref(), theta, inputs, ctx)
     }
 
-    /// The loss of one batch; adds the gradient of its **mean** to `dtheta`, and writes that by the inputs to `dx`,
+    /// The loss of one batch, whose parts [`Workspace::totals`] has; adds the gradient of its **mean** to `dtheta`, and writes that by the inputs to `dx`,
     /// where asked.
     #[allow(clippy::too_many_arguments)] // Every buffer is lent, and each has another owner.
     pub fn gradient(
@@ -231,14 +230,7 @@ impl<F: Float> Objective<F> {
         self.network.forward(theta, inputs, RowsMut::new(y, width), tape, ctx);
 
         let y = Rows::new(y, width);
-        let loss = self.loss.as_ref();
-        let total = match self.masking {
-            None => {
-                let terms = loss.terms(y);
-                Total { sum: loss.gradient(y, targets, F::of(terms.recip()), RowsMut::new(dy, width)), terms }
-            }
-            Some(masking) => masked::gradient(loss, masking, inputs[0], y, targets, RowsMut::new(dy, width)),
-        };
+        let total = self.loss.gradient(inputs[0], y, targets, RowsMut::new(dy, width), &mut workspace.totals);
         let pass = Pass { inputs, y, tape };
         self.network.backward(theta, pass, RowsMut::new(dy, width), dx, ctx);
         let pass = Pass { inputs, y, tape };

@@ -1,8 +1,8 @@
 //! The loss and the metrics of each part of the data, and how they are written.
 
 use chainrule_core::Executor;
-use chainrule_trainer::metrics::{Metric, Score, Scorer};
-use chainrule_trainer::{Evaluator, Threads, Values};
+use chainrule_trainer::metrics::{Score, Scored, Scorer};
+use chainrule_trainer::{Evaluator, Threads, Values, by_output};
 use serde_json::{Map, Value as Json, json};
 
 use crate::error::Failure;
@@ -16,7 +16,9 @@ use crate::table::Table;
 pub(crate) struct Evaluation {
     part: &'static str,
     loss: f64,
-    scores: Vec<(Metric, Score)>,
+    /// Of several outputs, the loss of each.
+    losses: Vec<(String, f64)>,
+    scores: Vec<Scored>,
 }
 
 /// Evaluates a network on every part of the data of a session.
@@ -32,10 +34,14 @@ pub(crate) fn evaluate<F: Number>(
         false => Some(Scorer::new(session.scoring(), samples, threads.count())?),
     };
     let mut evaluation = |(part, data)| {
-        threads.run(|_: &dyn Executor<F>| Evaluation {
-            part,
-            loss: evaluator.total(&session.objective, values, data).mean(),
-            scores: scorer.as_mut().map_or_else(Vec::new, |scorer| scorer.scores(values, data)),
+        threads.run(|_: &dyn Executor<F>| {
+            let totals = evaluator.totals(&session.objective, values, data);
+            Evaluation {
+                part,
+                loss: session.objective.loss().of(totals),
+                losses: by_output(&session.objective, totals),
+                scores: scorer.as_mut().map_or_else(Vec::new, |scorer| scorer.scores(values, data)),
+            }
         })
     };
     Ok(session.parts().map(&mut evaluation).collect())
@@ -54,14 +60,18 @@ pub(crate) fn to_json<F: Number>(evaluations: &[Evaluation], session: &Session<F
     let object = |evaluation: &Evaluation| {
         let mut object = Map::new();
         object.insert("loss".into(), evaluation.loss.into());
-        for (metric, score) in &evaluation.scores {
-            let json = match score {
-                Score::Number(_) => score_json(score),
+        for (output, loss) in &evaluation.losses {
+            object.insert(format!("loss_{output}"), (*loss).into());
+        }
+        for scored in &evaluation.scores {
+            let json = match &scored.score {
+                Score::Number(_) => score_json(&scored.score),
                 Score::Matrix { classes, .. } => {
-                    json!({ "labels": class_names(session, *classes), "counts": score_json(score) })
+                    let labels = class_names(session, scored, *classes);
+                    json!({ "labels": labels, "counts": score_json(&scored.score) })
                 }
             };
-            object.insert(metric.name().into(), json);
+            object.insert(scored.key(), json);
         }
         (evaluation.part.to_owned(), Json::Object(object))
     };
@@ -71,8 +81,9 @@ pub(crate) fn to_json<F: Number>(evaluations: &[Evaluation], session: &Session<F
 /// The numbers of all parts in a line: `train_loss 0.0014, test_loss 0.0021, test_accuracy 0.9667`.
 pub(crate) fn summary(evaluations: &[Evaluation]) -> String {
     let mut words = Vec::new();
-    for Evaluation { part, loss, scores } in evaluations {
+    for Evaluation { part, loss, losses, scores } in evaluations {
         words.push(format!("{part}_loss {}", short(*loss)));
+        words.extend(losses.iter().map(|(output, loss)| format!("{part}_loss_{output} {}", short(*loss))));
         words.extend(numbers(scores).map(|(name, number)| format!("{part}_{name} {}", short(number))));
     }
     words.join(", ")
@@ -81,24 +92,25 @@ pub(crate) fn summary(evaluations: &[Evaluation]) -> String {
 /// A line a part with every digit, and the confusion matrices below.
 pub(crate) fn report<F: Number>(evaluations: &[Evaluation], session: &Session<F>) -> String {
     let mut lines = Vec::new();
-    for Evaluation { part, loss, scores } in evaluations {
+    for Evaluation { part, loss, losses, scores } in evaluations {
+        let losses = losses.iter().map(|(output, loss)| format!("  loss_{output} {loss}"));
         let scores = numbers(scores).map(|(name, number)| format!("  {name} {number}"));
-        lines.push(format!("{part}  loss {loss}{}", scores.collect::<String>()));
+        lines.push(format!("{part}  loss {loss}{}", losses.chain(scores).collect::<String>()));
     }
     for Evaluation { part, scores, .. } in evaluations {
-        for (metric, score) in scores {
-            if let Score::Matrix { counts, classes } = score {
-                lines.push(format!("\n{part} {}, a row a true class:", metric.name()));
-                lines.push(matrix(counts, &class_names(session, *classes)));
+        for scored in scores {
+            if let Score::Matrix { counts, classes } = &scored.score {
+                lines.push(format!("\n{part} {}, a row a true class:", scored.key()));
+                lines.push(matrix(counts, &class_names(session, scored, *classes)));
             }
         }
     }
     lines.join("\n")
 }
 
-fn numbers(scores: &[(Metric, Score)]) -> impl Iterator<Item = (&'static str, f64)> {
-    scores.iter().filter_map(|(metric, score)| match score {
-        Score::Number(number) => Some((metric.name(), *number)),
+fn numbers(scores: &[Scored]) -> impl Iterator<Item = (String, f64)> {
+    scores.iter().filter_map(|scored| match scored.score {
+        Score::Number(number) => Some((scored.key(), number)),
         Score::Matrix { .. } => None,
     })
 }
@@ -114,8 +126,9 @@ fn matrix(counts: &[u64], names: &[String]) -> String {
 }
 
 /// What the classes are called: their labels, or their numbers.
-fn class_names<F: Number>(session: &Session<F>, classes: usize) -> Vec<String> {
-    let names = session.preprocessing.class_names();
+fn class_names<F: Number>(session: &Session<F>, scored: &Scored, classes: usize) -> Vec<String> {
+    let output = session.scored.iter().position(|output| output.name == scored.output);
+    let names = session.preprocessing.class_names(output.unwrap_or_default());
     let numbers = || (0..classes).map(|class| class.to_string()).collect();
     names.filter(|names| names.len() == classes).unwrap_or_else(numbers)
 }

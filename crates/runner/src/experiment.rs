@@ -13,8 +13,8 @@ use crate::data::{self, DataCommon};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::{self, Loaded, Node, Place, Sources, Table, Value};
 use crate::error::Failure;
-use crate::model::{ModelPlan, made_up_name};
-use crate::registry::{BuildError, Entry, Number, Outputs, Registry, RunLength, find};
+use crate::model::{ModelPlan, ModelSource, made_up_name};
+use crate::registry::{BuildError, BuildLoss, Entry, Number, Outputs, Registry, RunLength, find};
 use crate::schema;
 use crate::session;
 use crate::spec::{
@@ -43,8 +43,10 @@ pub struct Experiment {
     pub predict: Option<PredictTable>,
     /// `[runtime]`.
     pub runtime: RuntimeTable,
-    /// `[model] layers`.
+    /// `[model] layers`, `[[inputs]]`, and which layers are outputs.
     pub model: ModelPlan,
+    /// `[loss]`, or the losses of `[[outputs]]`.
+    pub goals: Vec<Goal>,
     /// `[model] input_shape`.
     pub input_shape: Option<Vec<usize>>,
     /// `[model] initial_weights`, absolute.
@@ -55,6 +57,46 @@ pub struct Experiment {
     pub(crate) data: DataCommon,
     /// `[metrics] report`.
     pub(crate) metrics: Vec<Metric>,
+}
+
+/// A loss: of `[loss]`, or of an entry of `[[outputs]]`.
+#[derive(Clone, Debug)]
+pub struct Goal {
+    /// The layer whose output it judges; nothing, if that is the last.
+    pub name: String,
+    /// How much it counts.
+    pub weight: f64,
+    /// Where it stands, as a path of keys.
+    path: Vec<String>,
+}
+
+impl Goal {
+    /// Those of an experiment.
+    fn all(root: &Node) -> Vec<Self> {
+        let outputs = root.at(&["outputs"]).and_then(Node::as_array).unwrap_or_default();
+        if outputs.is_empty() {
+            return vec![Self { name: String::new(), weight: 1.0, path: vec!["loss".into()] }];
+        }
+        let goal = |(index, output): (usize, &Node)| Self {
+            name: output.at(&["layer"]).and_then(Node::as_str).unwrap_or_default().to_owned(),
+            weight: read_at(output, &["weight"]).ok().flatten().unwrap_or(1.0),
+            path: vec!["outputs".into(), index.to_string(), "loss".into()],
+        };
+        outputs.iter().enumerate().map(goal).collect()
+    }
+
+    /// The path of the loss's table.
+    pub(crate) fn path(&self) -> Vec<&str> {
+        self.path.iter().map(String::as_str).collect()
+    }
+
+    /// What the table of the loss is called in a message.
+    pub(crate) fn table(&self) -> String {
+        match self.name.as_str() {
+            "" => "[loss]".into(),
+            _ => format!("outputs[{}].loss", self.path[1]),
+        }
+    }
 }
 
 impl Experiment {
@@ -68,7 +110,11 @@ impl Experiment {
         if !diagnostics.is_empty() {
             return Err(Failure::Experiment(diagnostics, sources));
         }
-        let schema = Schema::new(&schema::experiment(registry));
+        let mut schema = schema::experiment(registry);
+        if root.at(&["outputs"]).is_some() {
+            schema::without_loss(&mut schema);
+        }
+        let schema = Schema::new(&schema);
         let mut diagnostics = schema.check(&root);
         if !diagnostics.is_empty() {
             diagnostics.append(rest::mistakes_of_the_rest(root, &sources, path, &schema, registry));
@@ -120,7 +166,17 @@ impl Experiment {
         entries: &'r [Entry<B>],
         table: &str,
     ) -> Result<(&'r Entry<B>, Node), Failure> {
-        let node = self.resolved.at(&[table]);
+        self.variant_at(entries, &[table])
+    }
+
+    /// The same of a table anywhere.
+    fn variant_at<'r, B>(
+        &self,
+        entries: &'r [Entry<B>],
+        path: &[&str],
+    ) -> Result<(&'r Entry<B>, Node), Failure> {
+        let node = self.resolved.at(path);
+        let table = path.join(".");
         let name = node.and_then(|node| node.at(&["type"])).and_then(Node::as_str).unwrap_or_default();
         let unknown = || self.mistake(Diagnostic::new(format!("unknown type `{name}` in [{table}]")));
         let entry = find(entries, name).ok_or_else(unknown)?;
@@ -134,22 +190,46 @@ impl Experiment {
         Ok((entry, keys))
     }
 
-    /// What the loss takes the network's outputs for.
-    ///
-    /// # Errors
-    /// [`Failure::Experiment`] if the loss is not registered.
-    pub fn outputs(&self, registry: &Registry) -> Result<Outputs, Failure> {
-        let (entry, keys) = self.variant(registry.losses(), "loss")?;
-        (entry.build.outputs)(&keys).map_err(|error| self.key_mistake("loss", &error))
+    /// The registered type of a loss and its keys.
+    pub(crate) fn loss<'r>(
+        &self,
+        registry: &'r Registry,
+        goal: &Goal,
+    ) -> Result<(&'r Entry<BuildLoss>, Node), Failure> {
+        self.variant_at(registry.losses(), &goal.path())
     }
 
-    /// What the outputs say.
+    /// A key of a loss that the others do not allow, at its place.
+    pub(crate) fn loss_mistake(&self, goal: &Goal, error: &BuildError) -> Failure {
+        let mut path = goal.path();
+        if let BuildError::Key { key, .. } = error {
+            path.push(key);
+        }
+        self.mistake(Diagnostic::new(format!("{}: {error}", goal.table())).at(self.place(&path)))
+    }
+
+    /// What the losses take the network's outputs for, one by one.
     ///
     /// # Errors
-    /// [`Failure::Experiment`] if the loss is not registered.
-    pub(crate) fn task(&self, registry: &Registry) -> Result<Task, Failure> {
-        let (entry, keys) = self.variant(registry.losses(), "loss")?;
-        (entry.build.task)(&keys).map_err(|error| self.key_mistake("loss", &error))
+    /// [`Failure::Experiment`] if a loss is not registered.
+    pub fn outputs(&self, registry: &Registry) -> Result<Vec<Outputs>, Failure> {
+        let outputs = |goal: &Goal| {
+            let (entry, keys) = self.loss(registry, goal)?;
+            (entry.build.outputs)(&keys).map_err(|error| self.loss_mistake(goal, &error))
+        };
+        self.goals.iter().map(outputs).collect()
+    }
+
+    /// What the outputs say, one by one.
+    ///
+    /// # Errors
+    /// [`Failure::Experiment`] if a loss is not registered.
+    pub(crate) fn tasks(&self, registry: &Registry) -> Result<Vec<Task>, Failure> {
+        let task = |goal: &Goal| {
+            let (entry, keys) = self.loss(registry, goal)?;
+            (entry.build.task)(&keys).map_err(|error| self.loss_mistake(goal, &error))
+        };
+        self.goals.iter().map(task).collect()
     }
 
     /// The optimiser.
@@ -215,12 +295,12 @@ impl Experiment {
     fn read(root: Node, sources: &Sources, registry: &Registry) -> Result<(Self, Diagnostics), Diagnostics> {
         let mut mistakes = Diagnostics::new();
         check_name(&root, &mut mistakes);
-        let data: DataCommon = common_keys(&root, "data", &["scale", "validation", "test"])?;
+        let data: DataCommon = common_keys(&root, "data", &DataCommon::KEYS)?;
         check_fractions(&root, data, &mut mistakes);
         let metrics: MetricsTable = read_at(&root, &["metrics"])?.unwrap_or_default();
         check_metrics(&root, &metrics, &mut mistakes);
-        let layers = root.at(&["model", "layers"]).and_then(Node::as_array).unwrap_or_default();
-        let model = ModelPlan::new(layers, registry).unwrap_or_else(|found| {
+        check_exclusive(&root, &mut mistakes);
+        let model = ModelPlan::new(ModelSource::of(&root), registry).unwrap_or_else(|found| {
             mistakes.append(found);
             ModelPlan::default()
         });
@@ -236,6 +316,7 @@ impl Experiment {
             predict: read_at(&root, &["predict"])?,
             runtime: read_at(&root, &["runtime"])?.unwrap_or_default(),
             model,
+            goals: Goal::all(&root),
             input_shape: read_at(&root, &["model", "input_shape"])?,
             initial_weights: read_at(&root, &["model", "initial_weights"])?,
             optimizer: common_keys(&root, "optimizer", &OptimizerCommon::KEYS)?,
@@ -279,6 +360,19 @@ fn common_keys<T: serde::de::DeserializeOwned>(
     let keys = Node::new(Value::Table(keys), place);
     document::deserialize(&keys)
         .map_err(|error| Diagnostic::new(format!("[{name}]: {error}")).at(place).into())
+}
+
+/// A loss is given in one of two ways, and so is the shape of the inputs.
+fn check_exclusive(root: &Node, mistakes: &mut Diagnostics) {
+    if let (Some(loss), Some(_)) = (root.at(&["loss"]), root.at(&["outputs"])) {
+        let message = "[loss] and [[outputs]] exclude each other: each output has its own loss";
+        let help = "remove [loss], or the outputs";
+        mistakes.push(Diagnostic::new(message).at(loss.place).help(help));
+    }
+    if let (Some(shape), Some(_)) = (root.at(&["model", "input_shape"]), root.at(&["inputs"])) {
+        let message = "model.input_shape and [[inputs]] exclude each other: each input has its own shape";
+        mistakes.push(Diagnostic::new(message).at(shape.place).help("remove `input_shape`"));
+    }
 }
 
 /// Something is left to train on.

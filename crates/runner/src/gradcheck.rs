@@ -359,7 +359,7 @@ impl LossCase<'_> {
         let len = self.rows * WIDTHS.1;
         let mut values =
             |low: f64, high: f64| (0..len).map(|_| rng.random_range(low..high)).collect::<Vec<f64>>();
-        match (self.example.targets, self.objective.target_kind()) {
+        match (self.example.targets, self.objective.loss().outputs()[0].loss.target_kind()) {
             (_, TargetKind::Classes(classes)) => {
                 let classes = u32::try_from(classes).unwrap_or(u32::MAX);
                 OwnedTargets::Classes((0..self.rows).map(|_| rng.random_range(0..classes)).collect())

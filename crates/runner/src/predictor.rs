@@ -4,12 +4,13 @@ use chainrule_core::{Ctx, Inline, Layer, Rows, RowsMut, Shape, parameter_count};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::data::Preprocessing;
+use crate::data::{Labels, Mask, Preprocessing};
 use crate::diagnostic::{self, Diagnostics};
 use crate::document::{self, Node, Sources};
-use crate::model::{Head, ModelPlan};
+use crate::experiment::Goal;
+use crate::model::{Head, ModelPlan, ModelSource, Network};
 use crate::registry::{Number, Outputs, Registry};
-use crate::session::with_probabilities;
+use crate::session::with_masking;
 use crate::spec::Dtype;
 use crate::weights::{self, Tensors, Weights, WeightsError};
 
@@ -26,10 +27,54 @@ pub struct Card {
     pub input_shape: Vec<usize>,
     /// `[model] layers`, every default filled in.
     pub layers: Json,
+    /// `[[inputs]]`, if there are several or they have names.
+    #[serde(default, skip_serializing_if = "Json::is_null")]
+    pub inputs: Json,
     /// What the outputs are.
-    pub outputs: Outputs,
+    pub outputs: CardOutputs,
     /// What was fitted on the training samples.
     pub preprocessing: Preprocessing,
+}
+
+/// What the outputs of a model are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum CardOutputs {
+    /// There is one.
+    One(Outputs),
+    /// There are several, in this order.
+    Several(Vec<CardOutput>),
+}
+
+/// One of several outputs of a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CardOutput {
+    /// The layer that gives it.
+    pub layer: String,
+    /// What it is.
+    pub outputs: Outputs,
+}
+
+impl CardOutputs {
+    /// Those of an experiment.
+    pub(crate) fn new(goals: &[Goal], outputs: &[Outputs]) -> Self {
+        if let [only] = outputs {
+            return Self::One(*only);
+        }
+        let output = |(goal, &outputs): (&Goal, &Outputs)| CardOutput { layer: goal.name.clone(), outputs };
+        Self::Several(goals.iter().zip(outputs).map(output).collect())
+    }
+
+    /// One by one, with the layer; nothing, if there is one.
+    fn all(&self) -> Vec<(String, Outputs)> {
+        match self {
+            Self::One(outputs) => vec![(String::new(), *outputs)],
+            Self::Several(outputs) => {
+                outputs.iter().map(|output| (output.layer.clone(), output.outputs)).collect()
+            }
+        }
+    }
 }
 
 /// Why a model file cannot be used.
@@ -92,18 +137,50 @@ impl Card {
         Ok(serde_json::to_value(self)?.to_string())
     }
 
-    fn network<F: Number>(&self, registry: &Registry) -> Result<Box<dyn Layer<F>>, ModelError> {
+    fn network<F: Number>(&self, registry: &Registry) -> Result<Network<F>, ModelError> {
         let failed =
             |found: Diagnostics| ModelError::Network(diagnostic::render(&found, &Sources::new(), false));
-        let shape =
-            Shape::new(self.input_shape.clone()).map_err(|error| ModelError::Network(error.to_string()))?;
+        let wrong = |error: chainrule_core::Error| ModelError::Network(error.to_string());
+        let shape = Shape::new(self.input_shape.clone()).map_err(wrong)?;
         let layers = document::from_json(&self.layers);
         let layers = layers.as_array().filter(|layers| !layers.is_empty());
         let layers = layers.ok_or_else(|| ModelError::Network("it has no layers".into()))?;
-        let plan = ModelPlan::new(layers, registry).map_err(failed)?;
-        let network = plan.build(registry, &shape, Head::Keep).map_err(failed)?;
-        Ok(with_probabilities(network, self.outputs))
+        let inputs = document::from_json(&self.inputs);
+        let all = self.outputs.all();
+        let named = all.iter().filter(|(layer, _)| !layer.is_empty());
+        let listed: Vec<Json> = named.map(|(layer, _)| serde_json::json!({ "layer": layer })).collect();
+        let listed = document::from_json(&Json::from(listed));
+        let source = ModelSource {
+            layers,
+            inputs: inputs.as_array().unwrap_or_default(),
+            outputs: listed.as_array().unwrap_or_default(),
+        };
+        let plan = ModelPlan::new(source, registry).map_err(failed)?;
+        if plan.row_shape().is_some_and(|row| row.len() != shape.len()) {
+            return Err(ModelError::Network("its inputs are not its samples".into()));
+        }
+        let heads: Vec<Head> = all.iter().map(|(_, outputs)| Head::Probabilities(*outputs)).collect();
+        let Network { layer, outputs } = plan.build::<F>(registry, &shape, &heads).map_err(failed)?;
+        let masking = self.preprocessing.mask.map(Mask::masking).or(layer.masking());
+        Ok(Network { layer: with_masking(layer, masking).map_err(wrong)?, outputs })
     }
+}
+
+/// One output of a model: what it is and what its numbers are called.
+#[derive(Clone, Debug)]
+struct Given {
+    /// The layer; nothing, if there is one output.
+    layer: String,
+    outputs: Outputs,
+    shape: Shape,
+    /// The names of the targets, if they have any.
+    targets: Option<Vec<String>>,
+    /// The names of the classes, if they have any.
+    classes: Option<Vec<String>>,
+    /// Whether it is the probability of the second of two labels.
+    tells_two_apart: bool,
+    /// Whether only the last position of a sample is asked for.
+    is_text: bool,
 }
 
 /// A network with its parameters and preprocessing.
@@ -112,7 +189,7 @@ pub struct Predictor<F> {
     network: Box<dyn Layer<F>>,
     weights: Weights<F>,
     preprocessing: Preprocessing,
-    outputs: Outputs,
+    outputs: Vec<Given>,
     tape: Vec<F>,
 }
 
@@ -124,29 +201,42 @@ impl<F: Number> Predictor<F> {
     pub fn load(bytes: &[u8], registry: &Registry) -> Result<Self, ModelError> {
         let card = Card::of(bytes)?;
         let network = card.network::<F>(registry)?;
-        let base = card.without_probabilities().network::<F>(registry)?;
-        let parameters = base.parameters();
+        let parameters = network.layer.parameters();
         let count = parameter_count(&parameters).map_err(|error| ModelError::Network(error.to_string()))?;
         // A file that does not hold the parameters is refused before room is made for them.
         if count.saturating_mul(4) > bytes.len() {
             let message = format!("it has {count} parameters, more than the file holds");
             return Err(ModelError::Network(message));
         }
-        let buffers = base.buffers();
+        let buffers = network.layer.buffers();
         let mut weights = Weights::zeros(count, &buffers);
         let tensors = Tensors { parameters: &parameters, buffers: &buffers };
         weights::decode(bytes, tensors, &mut weights)?;
-        Ok(Self::new(network, weights, card.preprocessing, card.outputs))
+        Ok(Self::new(network, weights, card.preprocessing, &card.outputs))
     }
 
     /// A predictor of `network` with these numbers, which gives probabilities where `outputs` are scores.
     pub(crate) fn new(
-        network: Box<dyn Layer<F>>,
+        network: Network<F>,
         weights: Weights<F>,
         preprocessing: Preprocessing,
-        outputs: Outputs,
+        outputs: &CardOutputs,
     ) -> Self {
-        Self { network, weights, preprocessing, outputs, tape: Vec::new() }
+        let given = |(index, ((layer, outputs), shape)): (usize, ((String, Outputs), Shape))| {
+            let labels = preprocessing.of_output(index).labels;
+            let two = labels.as_ref().map(Labels::len) == Some(2);
+            Given {
+                layer,
+                outputs,
+                targets: preprocessing.of_output(index).targets,
+                classes: preprocessing.class_names(index),
+                tells_two_apart: two && outputs != Outputs::ClassLogits && shape.len() == 1,
+                is_text: preprocessing.vocabulary.is_some(),
+                shape,
+            }
+        };
+        let outputs = outputs.all().into_iter().zip(network.outputs).enumerate().map(given).collect();
+        Self { network: network.layer, weights, preprocessing, outputs, tape: Vec::new() }
     }
 
     /// What was fitted on the training samples.
@@ -159,7 +249,8 @@ impl<F: Number> Predictor<F> {
         self.network.output_shape().len()
     }
 
-    /// Predicts rows of raw inputs, one after the other in `rows`; the rows of outputs likewise.
+    /// Predicts rows of raw inputs, one after the other in `rows`; the rows of outputs likewise, those of several outputs
+    /// side by side.
     pub fn predict(&mut self, rows: Vec<f64>) -> Vec<f64> {
         const BATCH: usize = 256;
         let width = self.preprocessing.inputs;
@@ -174,37 +265,87 @@ impl<F: Number> Predictor<F> {
             let ctx = &mut Ctx::evaluate(&Inline, &self.weights.buffers);
             self.network.forward(&self.weights.theta, &[x], y, tape, ctx);
         }
-        outputs.into_iter().map(F::as_f64).collect()
+        let batches = outputs.chunks(BATCH * out_width);
+        batches.flat_map(|batch| self.side_by_side(batch)).map(F::as_f64).collect()
+    }
+
+    /// The blocks of a batch, row by row.
+    fn side_by_side(&self, batch: &[F]) -> Vec<F> {
+        let rows = batch.len() / self.width();
+        let mut blocks = Vec::with_capacity(self.outputs.len());
+        let mut rest = batch;
+        for output in &self.outputs {
+            let (block, after) = rest.split_at(rows * output.shape.len());
+            blocks.push(block.chunks_exact(output.shape.len()));
+            rest = after;
+        }
+        let mut together = Vec::with_capacity(batch.len());
+        for _ in 0..rows {
+            blocks.iter_mut().filter_map(Iterator::next).for_each(|row| together.extend_from_slice(row));
+        }
+        together
     }
 
     /// What the outputs of one sample are called and, if they are probabilities of classes, which class they say. Of a text
     /// they are those of the token that follows the sample: the outputs of the last position.
     pub fn prediction(&self, outputs: &[f64]) -> Prediction {
-        let names = self.output_names();
+        let mut rest = outputs;
+        let predict = |output: &Given| {
+            let (own, after) = rest.split_at(output.shape.len());
+            rest = after;
+            output.prediction(own)
+        };
+        Prediction { outputs: self.outputs.iter().map(predict).collect() }
+    }
+
+    /// What the columns of a table of predictions are called.
+    pub fn columns(&self) -> Vec<String> {
+        let columns = |output: &Given| {
+            let (class, prefix) = match output.classifies() {
+                true => (Some("class".to_owned()), "p_"),
+                false => (None, ""),
+            };
+            let names = output.names().into_iter().map(|name| format!("{prefix}{name}"));
+            let all: Vec<String> = class.into_iter().chain(names).collect();
+            match output.layer.as_str() {
+                "" => all,
+                layer => all.into_iter().map(|name| format!("{layer}.{name}")).collect(),
+            }
+        };
+        self.outputs.iter().flat_map(columns).collect()
+    }
+}
+
+impl Given {
+    fn prediction(&self, outputs: &[f64]) -> OutputPrediction {
+        let names = self.names();
         let outputs = &outputs[outputs.len() - self.named()..];
-        let outputs = match self.tells_two_apart() {
+        let outputs = match self.tells_two_apart {
             true => vec![1.0 - outputs[0], outputs[0]],
             false => outputs.to_vec(),
         };
         let class = self.classifies().then(|| {
             // Of two classes that are as probable the first; a single output says yes from 1/2 on, as the metrics do.
             let higher = |index: usize, best: usize| {
-                outputs[index] > outputs[best] || self.tells_two_apart() && outputs[index] == outputs[best]
+                outputs[index] > outputs[best] || self.tells_two_apart && outputs[index] == outputs[best]
             };
             let best = |best: usize, index: usize| if higher(index, best) { index } else { best };
             names[(0..outputs.len()).fold(0, best)].clone()
         });
-        Prediction { class, outputs: names.into_iter().zip(outputs).collect() }
+        OutputPrediction {
+            layer: self.layer.clone(),
+            class,
+            outputs: names.into_iter().zip(outputs).collect(),
+        }
     }
 
     /// The names of the outputs: of the targets, or the labels of the classes, or numbers.
-    pub fn output_names(&self) -> Vec<String> {
-        let targets = &self.preprocessing.targets;
-        let labels = self.preprocessing.class_names().filter(|_| self.classifies());
-        if self.tells_two_apart() {
+    fn names(&self) -> Vec<String> {
+        let labels = self.classes.clone().filter(|_| self.classifies());
+        if self.tells_two_apart {
             return labels.unwrap_or_default();
         }
-        match labels.or(targets.clone()).filter(|names| names.len() == self.named()) {
+        match labels.or(self.targets.clone()).filter(|names| names.len() == self.named()) {
             Some(names) => names,
             None if self.classifies() => (0..self.named()).map(|class| class.to_string()).collect(),
             None => (0..self.named()).map(|index| format!("y{index}")).collect(),
@@ -213,43 +354,47 @@ impl<F: Number> Predictor<F> {
 
     /// How many of the outputs are given, each under its name.
     fn named(&self) -> usize {
-        match self.preprocessing.vocabulary {
-            Some(_) => self.network.output_shape().last(),
-            None => self.width(),
-        }
+        if self.is_text { self.shape.last() } else { self.shape.len() }
     }
 
     /// Whether predictions are probabilities of classes.
-    pub fn classifies(&self) -> bool {
-        self.outputs == Outputs::ClassLogits || self.tells_two_apart()
-    }
-
-    /// Whether the one output is the probability of the second of two labels.
-    fn tells_two_apart(&self) -> bool {
-        let two = self.preprocessing.labels.as_ref().is_some_and(|labels| labels.len() == 2);
-        two && self.outputs != Outputs::ClassLogits && self.width() == 1
+    fn classifies(&self) -> bool {
+        self.outputs == Outputs::ClassLogits || self.tells_two_apart
     }
 }
 
-impl Card {
-    /// The same network giving its scores: with the names of the tensors in the file.
-    fn without_probabilities(&self) -> Self {
-        Self { outputs: Outputs::Values, ..self.clone() }
-    }
-}
-
-/// The outputs of one sample under their names.
+/// What a network says of one sample.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
-    /// The most probable class, if the network tells classes apart.
+    /// Output by output.
+    pub outputs: Vec<OutputPrediction>,
+}
+
+/// What one output says of a sample.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutputPrediction {
+    /// The layer that gives it; nothing, if it is the only one.
+    pub layer: String,
+    /// The most probable class, if it tells classes apart.
     pub class: Option<String>,
-    /// Each output or probability.
+    /// Its numbers or probabilities under their names.
     pub outputs: Vec<(String, f64)>,
 }
 
 impl Prediction {
-    /// As `result.json` and JSON lines have it.
+    /// As `result.json` and JSON lines have it; of several outputs, under the name of the layer of each.
     pub fn to_json(&self) -> Json {
+        match &self.outputs[..] {
+            [only] if only.layer.is_empty() => only.to_json(),
+            several => {
+                Json::Object(several.iter().map(|output| (output.layer.clone(), output.to_json())).collect())
+            }
+        }
+    }
+}
+
+impl OutputPrediction {
+    fn to_json(&self) -> Json {
         let outputs = self.outputs.iter().map(|(name, value)| (name.clone(), Json::from(*value))).collect();
         match &self.class {
             Some(class) => serde_json::json!({ "class": class, "probabilities": Json::Object(outputs) }),
@@ -261,4 +406,9 @@ impl Prediction {
 /// The whole tree of layers as a model file keeps it.
 pub(crate) fn layers_json(resolved: &Node) -> Json {
     resolved.at(&["model", "layers"]).map_or(Json::Null, document::to_json)
+}
+
+/// `[[inputs]]` as a model file keeps it.
+pub(crate) fn inputs_json(resolved: &Node) -> Json {
+    resolved.at(&["inputs"]).map_or(Json::Null, document::to_json)
 }

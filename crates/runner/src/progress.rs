@@ -94,17 +94,20 @@ fn plain_line(record: &Record, epochs: u64) -> String {
     let mut line =
         format!("epoch {:>width$}/{epochs}  running_loss {}", record.epoch, short(record.running_loss));
     let parts = [
-        ("train", record.train_loss, &record.train_scores),
-        ("validation", record.validation_loss, &record.validation_scores),
+        ("train", record.train_loss, &record.train_losses, &record.train_scores),
+        ("validation", record.validation_loss, &record.validation_losses, &record.validation_scores),
     ];
-    for (part, loss, scores) in parts {
+    for (part, loss, losses, scores) in parts {
         if let Some(loss) = loss {
             line += &format!("  {part}_loss {}", short(loss));
         }
-        for (metric, score) in scores {
+        for (output, loss) in losses {
+            line += &format!("  {part}_loss_{output} {}", short(*loss));
+        }
+        for scored in scores {
             // A table does not fit into a line.
-            if let Score::Number(number) = score {
-                line += &format!("  {part}_{} {}", metric.name(), short(*number));
+            if let Score::Number(number) = scored.score {
+                line += &format!("  {part}_{} {}", scored.key(), short(number));
             }
         }
     }
@@ -137,6 +140,8 @@ impl Observer for Watcher {
 
 #[cfg(test)]
 mod tests {
+    use chainrule_trainer::metrics::Scored;
+
     use super::*;
 
     #[test]
@@ -155,7 +160,13 @@ mod tests {
             running_loss: 0.25,
             train_loss: Some(0.23),
             validation_loss: None,
-            train_scores: vec![(chainrule_trainer::metrics::Metric::Accuracy, Score::Number(0.75))],
+            train_losses: vec![("kind".into(), 0.5)],
+            validation_losses: Vec::new(),
+            train_scores: vec![Scored {
+                metric: chainrule_trainer::metrics::Metric::Accuracy,
+                output: String::new(),
+                score: Score::Number(0.75),
+            }],
             validation_scores: Vec::new(),
             learning_rate: 0.1,
             train_seconds: 0.0,
@@ -163,7 +174,7 @@ mod tests {
         };
         assert_eq!(
             plain_line(&record, 1000),
-            "epoch   11/1000  running_loss 0.2500  train_loss 0.2300  train_accuracy 0.7500"
+            "epoch   11/1000  running_loss 0.2500  train_loss 0.2300  train_loss_kind 0.5000  train_accuracy 0.7500"
         );
     }
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use chainrule_trainer::Record;
-use chainrule_trainer::metrics::{Metric, Score};
+use chainrule_trainer::metrics::Scored;
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
@@ -156,20 +156,20 @@ pub fn metrics_line(record: &Record) -> String {
         train_seconds: f64,
         epochs_since: u64,
     }
-    let scores = |part: &str, scores: &[(Metric, Score)]| {
-        let score = |(metric, score): &(Metric, Score)| {
-            (format!("{part}_{}", metric.name()), evaluation::score_json(score))
-        };
-        scores.iter().map(score).collect()
+    let more = |part: &str, losses: &[(String, f64)], scores: &[Scored]| {
+        let loss = |(output, loss): &(String, f64)| (format!("{part}_loss_{output}"), Json::from(*loss));
+        let score =
+            |scored: &Scored| (format!("{part}_{}", scored.key()), evaluation::score_json(&scored.score));
+        losses.iter().map(loss).chain(scores.iter().map(score)).collect()
     };
     let line = Line {
         epoch: record.epoch,
         step: record.step,
         running_loss: record.running_loss,
         train_loss: record.train_loss,
-        train: scores("train", &record.train_scores),
+        train: more("train", &record.train_losses, &record.train_scores),
         validation_loss: record.validation_loss,
-        validation: scores("validation", &record.validation_scores),
+        validation: more("validation", &record.validation_losses, &record.validation_scores),
         learning_rate: record.learning_rate,
         train_seconds: record.train_seconds,
         epochs_since: record.epochs_since,

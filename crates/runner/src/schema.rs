@@ -30,6 +30,9 @@ pub fn published(registry: &Registry) -> Json {
     }
     let mut schema = whole.clone();
     make_optional(&mut schema);
+    let has = |key: &str| json!({ "required": [key], "additionalProperties": true });
+    without_loss(&mut whole);
+    whole["oneOf"] = json!([has("loss"), has("outputs")]);
     schema["$schema"] = DIALECT.into();
     schema["$defs"] = definitions;
     // Without the second key Tombi warns of every other key of a file that has the first.
@@ -52,7 +55,14 @@ fn make_optional(schema: &mut Json) {
     properties.into_iter().flat_map(Map::values_mut).for_each(make_optional);
 }
 
-/// The schema of a whole experiment that may name the types of `registry`.
+/// The same schema of a file that need not have `[loss]`, as it has `[[outputs]]`.
+pub(crate) fn without_loss(experiment: &mut Json) {
+    if let Some(required) = experiment["required"].as_array_mut() {
+        required.retain(|key| key != "loss");
+    }
+}
+
+/// The schema of a whole experiment with `[loss]` that may name the types of `registry`.
 pub fn experiment(registry: &Registry) -> Json {
     let mut root = schema_of::<TopLevel>();
     let optimizer = schema_of::<OptimizerCommon>();
@@ -63,7 +73,15 @@ pub fn experiment(registry: &Registry) -> Json {
         ),
         ("data", described("The samples.", one_of(registry.data_types(), &schema_of::<DataCommon>()))),
         ("model", model()),
-        ("loss", described("What training makes small.", one_of(registry.losses(), &json!({})))),
+        ("inputs", inputs()),
+        ("outputs", outputs(registry)),
+        (
+            "loss",
+            described(
+                "What training makes small; without it there are [[outputs]], each with its loss.",
+                one_of(registry.losses(), &json!({})),
+            ),
+        ),
         (
             "optimizer",
             described("How parameters follow the gradient.", one_of(registry.optimizers(), &optimizer)),
@@ -104,6 +122,53 @@ fn reference(definition: &str) -> Json {
     json!({ "$ref": format!("#/$defs/{definition}") })
 }
 
+/// `[[inputs]]`.
+fn inputs() -> Json {
+    json!({
+        "type": "array",
+        "description": "Named inputs: consecutive parts of a sample; without them it is one input, called \"input\".",
+        "minItems": 1,
+        "items": {
+            "type": "object",
+            "properties": {
+                "name": { "type": "string", "description": "What layers call it in their `inputs`: letters, digits, _ and -." },
+                "shape": {
+                    "type": "array",
+                    "description": "Its shape, such as [1, 8, 8]: so many numbers of a sample, after those of the inputs before.",
+                    "items": { "type": "integer", "minimum": 1 },
+                    "minItems": 1,
+                },
+            },
+            "required": ["name", "shape"],
+            "additionalProperties": false,
+        },
+    })
+}
+
+/// `[[outputs]]`.
+fn outputs(registry: &Registry) -> Json {
+    json!({
+        "type": "array",
+        "description": "Outputs with a loss each, instead of [loss], in the order of the target columns.",
+        "minItems": 1,
+        "items": {
+            "type": "object",
+            "properties": {
+                "layer": { "type": "string", "description": "The layer whose output it is; other layers may read it too." },
+                "loss": described("How far it is from its targets.", one_of(registry.losses(), &json!({}))),
+                "weight": {
+                    "type": "number",
+                    "description": "The factor of its mean loss in the sum that training makes small.",
+                    "exclusiveMinimum": 0,
+                    "default": 1.0,
+                },
+            },
+            "required": ["layer", "loss"],
+            "additionalProperties": false,
+        },
+    })
+}
+
 /// `[model]`.
 fn model() -> Json {
     json!({
@@ -141,7 +206,7 @@ fn layer(registry: &Registry) -> Json {
             "name": { "type": "string", "description": "The layer's name: letters, digits, _ and -; TYPE_N, if absent, N counted from 0." },
             "inputs": {
                 "type": "array",
-                "description": "The layers it reads; the one before it, if absent. \"input\" is the network's input.",
+                "description": "The layers or inputs that it reads; the layer before it, if absent. \"input\" is the network's input, unless [[inputs]] have names.",
                 "items": { "type": "string" },
                 "minItems": 1,
             },
@@ -150,6 +215,7 @@ fn layer(registry: &Registry) -> Json {
                 reference("activation"),
             ),
             "trainable": { "type": "boolean", "default": true, "description": "Whether training changes its parameters; their gradients are computed all the same." },
+            "tie": { "type": "string", "description": "An earlier layer whose parameters it uses in place of its own; their shapes must be the same." },
             "lr_mult": { "type": "number", "default": 1.0, "exclusiveMinimum": 0, "description": "A factor of the learning rate for its parameters." },
         },
     });

@@ -4,23 +4,25 @@ mod checks;
 
 use std::path::Path;
 
-use chainrule_core::activation::{Sigmoid, Softmax};
-use chainrule_core::layers::{Activate, Chain};
-use chainrule_core::{Buffer, Layer, Objective, Parameter, Shape, parameter_count};
-use chainrule_trainer::metrics::{Metric, Scoring, Task};
+use chainrule_core::layers::Masked;
+use chainrule_core::{Buffer, Layer, Masking, Objective, OutputLoss, Parameter, Shape, parameter_count};
+use chainrule_trainer::metrics::{Metric, ScoredOutput, Scoring, Task};
 use chainrule_trainer::{Dataset, Optimizer, Schedule};
 
-use crate::data::{self, DataError, Plan, Prepared, Preprocessing};
+use crate::data::{self, DataError, Mask, OutputTargets, Plan, Prepared, Preprocessing};
 use crate::diagnostic::{Diagnostic, Diagnostics, counted};
 use crate::document::{Node, Place, Value};
 use crate::error::Failure;
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, Goal};
 use crate::memory;
-use crate::model::Head;
+use crate::model::{Head, Network};
 use crate::registry::{Number, Outputs, Registry};
 use crate::storage;
 use crate::weights::{self, Tensors, Weights};
-use checks::{check_head, check_labels, check_metrics, check_predict, data_mistake, prepare_mistake};
+use checks::{
+    check_head, check_labels, check_mask, check_metrics, check_predict, data_mistake, mask_mistake,
+    prepare_mistake,
+};
 
 /// More steps an epoch than anything that is given in steps, to check all that does not depend on their number.
 const ANY_STEPS: u64 = 1 << 40;
@@ -52,12 +54,14 @@ pub struct Session<F> {
     pub schedule: Box<dyn Schedule>,
     /// The shape of one sample.
     pub input_shape: Shape,
-    /// What the outputs are.
-    pub outputs: Outputs,
-    /// Whether the loss is computed together with the last activation.
-    pub head: Head,
-    /// What the outputs say.
-    pub task: Task,
+    /// What the losses take the outputs for, one by one.
+    pub outputs: Vec<Outputs>,
+    /// Whether each loss is computed together with the activation of its output.
+    pub heads: Vec<Head>,
+    /// The outputs, as they are measured.
+    pub scored: Vec<ScoredOutput>,
+    /// Which positions of a sample are padding.
+    pub masking: Option<Masking>,
     /// What is reported beside the loss.
     pub metrics: Vec<Metric>,
 }
@@ -75,13 +79,13 @@ impl<F: Number> Session<F> {
     ) -> Result<Self, Failure> {
         let outputs = experiment.outputs(registry)?;
         let mut mistakes = Diagnostics::new();
-        keep(check_head(experiment, outputs), &mut mistakes)?;
+        keep(check_head(experiment, &outputs), &mut mistakes)?;
         let optimizer = keep(experiment.optimizer::<F>(registry), &mut mistakes)?;
         // Only the keys: how many steps an epoch has is not known yet.
         let schedule = keep(experiment.schedule(registry, ANY_STEPS), &mut mistakes)?;
-        let task = experiment.task(registry)?;
-        keep(check_metrics(experiment, task), &mut mistakes)?;
-        let raw = match read_data::<F>(experiment, registry, task) {
+        let tasks = experiment.tasks(registry)?;
+        keep(check_metrics(experiment, &tasks), &mut mistakes)?;
+        let raw = match read_data::<F>(experiment, registry, &tasks) {
             // Mistakes of the experiment come first; they may be why the data do not fit.
             Err(Failure::Data { .. }) if !mistakes.is_empty() => None,
             read => keep(read, &mut mistakes)?,
@@ -95,15 +99,40 @@ impl<F: Number> Session<F> {
             keep(check_predict(experiment, width.unwrap_or(usize::MAX)), &mut mistakes)?;
             let shape = keep(input_shape(experiment, shape), &mut mistakes)?;
             if let Some(shape) = shape.filter(|_| !experiment.model.is_empty()) {
+                let mask = keep(check_mask(experiment, &shape), &mut mistakes)?;
                 let objective = keep(objective::<F>(experiment, registry, &shape), &mut mistakes)?;
-                network = objective.map(|objective| (shape, objective));
+                let objective = match (objective, mask) {
+                    (Some((objective, heads)), Some(mask)) => {
+                        let masked = masked(experiment, registry, &shape, objective, mask);
+                        keep(masked, &mut mistakes)?.map(|(objective, masking)| (objective, heads, masking))
+                    }
+                    _ => None,
+                };
+                network = objective.map(|objective| (shape, mask.flatten(), objective));
             }
         }
-        let (Some(optimizer), Some(raw), Some((input_shape, (objective, head)))) = (optimizer, raw, network)
+        let (Some(optimizer), Some(raw), Some((input_shape, mask, (objective, heads, masking)))) =
+            (optimizer, raw, network)
         else {
             return Err(experiment.mistake(mistakes));
         };
-        let inference = inference::<F>(experiment, registry, &input_shape, outputs)?;
+        let inference = inference::<F>(experiment, registry, &input_shape, &outputs, masking)?;
+        let judged = objective.loss().outputs().iter().zip(&tasks);
+        let targets: Vec<OutputTargets> = judged
+            .clone()
+            .map(|(output, &task)| OutputTargets {
+                name: output.name.clone(),
+                task,
+                columns: output.targets_per_sample(),
+            })
+            .collect();
+        let scored: Vec<ScoredOutput> = judged
+            .map(|(output, &task)| ScoredOutput {
+                name: output.name.clone(),
+                shape: output.shape.clone(),
+                task,
+            })
+            .collect();
         let whole_model = experiment.place(&["model", "layers"]);
         let mistake = |message: String, place: Place| experiment.mistake(Diagnostic::new(message).at(place));
 
@@ -126,7 +155,8 @@ impl<F: Number> Session<F> {
             return Err(experiment.mistake(mistakes));
         }
         let (seed, scale) = (experiment.seed, experiment.data.scale);
-        let plan = Plan { fractions: experiment.data.fractions(), seed, scale, task };
+        let fractions = experiment.data.fractions();
+        let plan = Plan { fractions, seed, scale, outputs: &targets, mask };
         let Prepared { train, validation, test, split, preprocessing } =
             match Prepared::new(&raw, plan, stored).map_err(|error| prepare_mistake(experiment, &error)) {
                 Ok(prepared) => prepared,
@@ -144,7 +174,10 @@ impl<F: Number> Session<F> {
             ];
             for (part, samples) in parts {
                 let checked = part.map_or(Ok(()), |part: &Dataset<F>| part.check(&objective));
-                keep(checked.map_err(|error| data_mistake(experiment, &error, samples)), &mut mistakes)?;
+                keep(
+                    checked.map_err(|error| data_mistake(experiment, &error, samples, &targets)),
+                    &mut mistakes,
+                )?;
             }
         }
         let steps_per_epoch = train.len().div_ceil(experiment.train.batch_size) as u64;
@@ -169,8 +202,9 @@ impl<F: Number> Session<F> {
             schedule,
             input_shape,
             outputs,
-            head,
-            task,
+            heads,
+            scored,
+            masking,
             metrics: experiment.metrics.clone(),
         };
         Ok(session)
@@ -178,7 +212,7 @@ impl<F: Number> Session<F> {
 
     /// The metrics of the network as it predicts.
     pub fn scoring(&self) -> Scoring<'_, F> {
-        Scoring { network: self.inference.as_ref(), task: self.task, metrics: &self.metrics }
+        Scoring { network: self.inference.as_ref(), outputs: &self.scored, metrics: &self.metrics }
     }
 
     /// The parts of the data that there are, by name.
@@ -243,11 +277,12 @@ pub(crate) fn read_weights(path: &Path, parameters: usize) -> Result<Vec<u8>, Fa
 fn read_data<F: Number>(
     experiment: &Experiment,
     registry: &Registry,
-    task: Task,
+    tasks: &[Task],
 ) -> Result<data::Raw, Failure> {
     let (entry, keys) = experiment.variant(registry.data_types(), "data")?;
     let context = data::Context {
-        task,
+        task: if let [task] = tasks { *task } else { Task::Numbers },
+        several: tasks.len() > 1,
         common: experiment.data,
         table: experiment.resolved.at(&["data"]).unwrap_or(&keys),
         seed: experiment.seed,
@@ -291,6 +326,22 @@ fn input_shape(experiment: &Experiment, of_data: Vec<usize>) -> Result<Shape, Fa
     let checked =
         |axes: Vec<usize>| Shape::new(axes).map_err(|error| mistake(format!("model.input_shape: {error}")));
     let of_data = checked(of_data)?;
+    if let Some(shape) = experiment.model.row_shape() {
+        if shape.len() == of_data.len() {
+            return Ok(shape);
+        }
+        let each =
+            |(name, shape): (&str, Option<&Shape>)| format!("{} (\"{name}\")", shape.map_or(0, Shape::len));
+        let each: Vec<String> = experiment.model.inputs().map(each).collect();
+        let total = match each.len() {
+            1 => each[0].clone(),
+            _ => format!("{} = {}", each.join(" + "), shape.len()),
+        };
+        let message =
+            format!("[[inputs]] hold {total} numbers, but the data have {} a sample", of_data.len());
+        let place = experiment.place(&["inputs"]);
+        return Err(experiment.mistake(Diagnostic::new(message).at(place)));
+    }
     let Some(axes) = experiment.input_shape.clone() else { return Ok(of_data) };
     let (shape, width) = (checked(axes)?, of_data.len());
     if shape.len() == width {
@@ -302,62 +353,96 @@ fn input_shape(experiment: &Experiment, of_data: Vec<usize>) -> Result<Shape, Fa
     )))
 }
 
-/// The network under its loss; the two computed as one where the loss knows a better way.
+/// The network under its losses; each computed together with the activation of its output where it knows a better way.
 fn objective<F: Number>(
     experiment: &Experiment,
     registry: &Registry,
     input: &Shape,
-) -> Result<(Objective<F>, Head), Failure> {
-    let (entry, keys) = experiment.variant(registry.losses(), "loss")?;
-    let build =
-        |head| experiment.model.build::<F>(registry, input, head).map_err(|found| experiment.mistake(found));
-    let network = build(Head::Keep)?;
-    let output = network.output_shape().clone();
-    let build_loss = |fused: Option<&str>| {
-        F::loss(entry, &keys, fused, &output).map_err(|error| experiment.key_mistake("loss", &error))
+) -> Result<(Objective<F>, Vec<Head>), Failure> {
+    let build = |heads: &[Head]| {
+        experiment.model.build::<F>(registry, input, heads).map_err(|found| experiment.mistake(found))
     };
-    let fused = match experiment.model.head() {
-        Some((activation, _)) => build_loss(Some(activation))?,
-        None => None,
-    };
-    let (network, loss, head) = match fused {
-        Some(loss) => (build(Head::Fused)?, Some(loss), Head::Fused),
-        None => (network, build_loss(None)?, Head::Keep),
-    };
-    let failed = |message: String| {
-        let place = experiment.place(&["loss"]);
-        experiment.mistake(Diagnostic::new(format!("[loss]: {message}")).at(place))
-    };
-    let loss = loss.ok_or_else(|| failed("the loss cannot be built".into()))?;
-    let objective = Objective::new(network, loss).map_err(|error| failed(error.to_string()))?;
-    Ok((objective, head))
+    let network = build(&experiment.model.plain_heads())?;
+    let mut heads = experiment.model.plain_heads();
+    let mut losses = Vec::with_capacity(heads.len());
+    for (index, (goal, shape)) in experiment.goals.iter().zip(network.outputs).enumerate() {
+        let (entry, keys) = experiment.loss(registry, goal)?;
+        let build_loss = |fused: Option<&str>| {
+            F::loss(entry, &keys, fused, &shape).map_err(|error| experiment.loss_mistake(goal, &error))
+        };
+        let fused = match experiment.model.head(index) {
+            Some((activation, _)) => build_loss(Some(activation))?,
+            None => None,
+        };
+        let loss = match fused {
+            Some(loss) => {
+                heads[index] = Head::Fused;
+                Some(loss)
+            }
+            None => build_loss(None)?,
+        };
+        let loss = loss.ok_or_else(|| loss_mistake(experiment, goal, "the loss cannot be built"))?;
+        losses.push(OutputLoss { name: goal.name.clone(), shape, loss, weight: goal.weight });
+    }
+    let network = if heads.contains(&Head::Fused) { build(&heads)?.layer } else { network.layer };
+    let objective = Objective::several(network, losses)
+        .map_err(|error| loss_mistake(experiment, &experiment.goals[0], &error.to_string()))?;
+    Ok((objective, heads))
 }
 
-/// The network as it predicts.
+fn loss_mistake(experiment: &Experiment, goal: &Goal, message: &str) -> Failure {
+    let place = experiment.place(&goal.path());
+    experiment.mistake(Diagnostic::new(format!("{}: {message}", goal.table())).at(place))
+}
+
+/// The objective of samples that are padded: as `[data] mask_value` says, or a layer that reads the input.
+fn masked<F: Number>(
+    experiment: &Experiment,
+    registry: &Registry,
+    input: &Shape,
+    objective: Objective<F>,
+    mask: Option<Mask>,
+) -> Result<(Objective<F>, Option<Masking>), Failure> {
+    let by_layer = objective.network().masking();
+    let Some(masking) = mask.map(Mask::masking).or(by_layer) else { return Ok((objective, None)) };
+    let has_layers = !objective.network().masked_positions().is_empty();
+    let masked = objective
+        .with_masking(masking)
+        .map_err(|_| mask_mistake::<F>(experiment, registry, input, masking))?;
+    if mask.is_some() && !has_layers && !masked.loss_is_masked() {
+        let message = "data.mask_value marks padding, but nothing in this network would skip it";
+        let help =
+            "layers that go over positions skip it, and the loss of an output with a row for each position";
+        let place = experiment.place(&["data", "mask_value"]);
+        return Err(experiment.mistake(Diagnostic::new(message).at(place).help(help)));
+    }
+    Ok((masked, Some(masking)))
+}
+
+/// The network as it predicts: scores are probabilities.
 pub(crate) fn inference<F: Number>(
     experiment: &Experiment,
     registry: &Registry,
     input: &Shape,
-    outputs: Outputs,
+    outputs: &[Outputs],
+    masking: Option<Masking>,
 ) -> Result<Box<dyn Layer<F>>, Failure> {
-    let network = experiment
-        .model
-        .build::<F>(registry, input, Head::Keep)
-        .map_err(|found| experiment.mistake(found))?;
-    Ok(with_probabilities(network, outputs))
+    let heads: Vec<Head> = outputs.iter().copied().map(Head::Probabilities).collect();
+    let Network { layer, .. } =
+        experiment.model.build::<F>(registry, input, &heads).map_err(|found| experiment.mistake(found))?;
+    with_masking(layer, masking).map_err(|error| {
+        let place = experiment.place(&["model", "layers"]);
+        experiment.mistake(Diagnostic::new(error.to_string()).at(place))
+    })
 }
 
-/// Scores as probabilities.
-pub(crate) fn with_probabilities<F: Number>(
+/// A network that knows which positions are padding.
+pub(crate) fn with_masking<F: Number>(
     network: Box<dyn Layer<F>>,
-    outputs: Outputs,
-) -> Box<dyn Layer<F>> {
-    let shape = network.output_shape().clone();
-    let probabilities: Box<dyn Layer<F>> = match outputs {
-        Outputs::Values => return network,
-        Outputs::ClassLogits => Box::new(Activate::new(&shape, Box::new(Softmax::new(shape.last())))),
-        Outputs::BinaryLogits => Box::new(Activate::new(&shape, Box::new(Sigmoid))),
-    };
-    let links = vec![("network".into(), network), ("probabilities".into(), probabilities)];
-    Box::new(Chain::new(links).expect("an activation takes the shape that it was made for"))
+    masking: Option<Masking>,
+) -> Result<Box<dyn Layer<F>>, chainrule_core::Error> {
+    match masking {
+        Some(masking) => Ok(Box::new(Masked::new(network, masking)?)),
+        None => Ok(network),
+    }
 }

@@ -2,52 +2,17 @@
 
 use std::ops::Range;
 
-use chainrule_core::{Float, Objective, Rows, TargetKind, Targets};
+use chainrule_core::{Float, Objective, OutputLoss, Rows, TargetData, TargetKind, Targets};
 
 use crate::Error;
-
-/// The targets of a data set.
-#[derive(Clone, Debug, PartialEq)]
-pub enum TargetData<F> {
-    /// `width` numbers a sample.
-    Values {
-        /// Row after row.
-        data: Vec<F>,
-        /// Numbers in a row.
-        width: usize,
-    },
-    /// `per_sample` class indices a sample.
-    Classes {
-        /// Sample after sample.
-        data: Vec<u32>,
-        /// Indices in a sample.
-        per_sample: usize,
-    },
-}
-
-impl<F> TargetData<F> {
-    fn len(&self) -> usize {
-        match self {
-            Self::Values { data, .. } => data.len(),
-            Self::Classes { data, .. } => data.len(),
-        }
-    }
-
-    /// Targets of one sample.
-    pub fn per_sample(&self) -> usize {
-        match *self {
-            Self::Values { width, .. } => width,
-            Self::Classes { per_sample, .. } => per_sample,
-        }
-    }
-}
 
 /// Samples in a fixed order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset<F> {
     inputs: Vec<F>,
     width: usize,
-    targets: TargetData<F>,
+    /// Of each output.
+    targets: Vec<TargetData<F>>,
 }
 
 impl<F: Float> Dataset<F> {
@@ -56,14 +21,25 @@ impl<F: Float> Dataset<F> {
     /// # Errors
     /// [`Error::NoSamples`]; [`Error::Ragged`] if inputs and targets do not make the same number of whole samples.
     pub fn new(inputs: Vec<F>, width: usize, targets: TargetData<F>) -> Result<Self, Error> {
-        let per_sample = targets.per_sample();
-        if inputs.is_empty() || width == 0 || per_sample == 0 {
+        Self::several(inputs, width, vec![targets])
+    }
+
+    /// A data set for a network with an output for each of `targets`.
+    ///
+    /// # Errors
+    /// As [`Dataset::new`].
+    pub fn several(inputs: Vec<F>, width: usize, targets: Vec<TargetData<F>>) -> Result<Self, Error> {
+        let is_empty = targets.is_empty() || targets.iter().any(|targets| targets.per_sample() == 0);
+        if inputs.is_empty() || width == 0 || is_empty {
             return Err(Error::NoSamples);
         }
-        let whole = inputs.len().is_multiple_of(width) && targets.len().is_multiple_of(per_sample);
-        let (rows, target_rows) = (inputs.len() / width, targets.len() / per_sample);
-        if !whole || rows != target_rows {
-            return Err(Error::Ragged { inputs: rows, targets: target_rows });
+        let rows = inputs.len() / width;
+        for targets in &targets {
+            let (len, per_sample) = (targets.len(), targets.per_sample());
+            let whole = inputs.len().is_multiple_of(width) && len.is_multiple_of(per_sample);
+            if !whole || rows != len / per_sample {
+                return Err(Error::Ragged { inputs: rows, targets: len / per_sample });
+            }
         }
         Ok(Self { inputs, width, targets })
     }
@@ -79,8 +55,8 @@ impl<F: Float> Dataset<F> {
         self.width
     }
 
-    /// The targets.
-    pub fn targets(&self) -> &TargetData<F> {
+    /// The targets of each output.
+    pub fn targets(&self) -> &[TargetData<F>] {
         &self.targets
     }
 
@@ -88,55 +64,81 @@ impl<F: Float> Dataset<F> {
     #[inline]
     pub fn batch(&self, range: Range<usize>) -> (Rows<'_, F>, Targets<'_, F>) {
         let inputs = Rows::new(&self.inputs[range.start * self.width..range.end * self.width], self.width);
-        let per_sample = self.targets.per_sample();
-        let range = range.start * per_sample..range.end * per_sample;
-        let targets = match &self.targets {
-            TargetData::Values { data, width } => Targets::Values(Rows::new(&data[range], *width)),
-            TargetData::Classes { data, .. } => Targets::Classes(&data[range]),
-        };
-        (inputs, targets)
+        (inputs, Targets::of(&self.targets, range))
+    }
+
+    /// The samples of these numbers, in their order.
+    ///
+    /// # Errors
+    /// [`Error::NoSamples`] if there are none.
+    pub fn select(&self, samples: &[u32]) -> Result<Self, Error> {
+        let mut selected = Gathered::new(self, samples.len());
+        selected.gather(self, samples);
+        Self::several(selected.inputs, self.width, selected.targets)
     }
 
     /// Checks that `objective` can be evaluated on every sample.
     ///
     /// # Errors
-    /// [`Error::DataShape`], [`Error::TargetKind`] or [`Error::ClassRange`], whatever does not fit first.
+    /// [`Error::DataShape`], [`Error::TargetKind`], [`Error::ClassRange`] or [`Error::IndexRange`], whatever does not
+    /// fit first; of one of several outputs, as [`Error::Output`].
     pub fn check(&self, objective: &Objective<F>) -> Result<(), Error> {
-        let check = |what, expected, found| match expected == found {
-            true => Ok(()),
-            false => Err(Error::DataShape { what, expected, found }),
-        };
         let shapes = objective.input_shapes();
         check("sets of inputs", shapes.len(), 1)?;
         check("inputs", shapes[0].len(), self.width)?;
-        let (numbers, classes) = ("numbers", "classes");
-        match (&self.targets, objective.target_kind()) {
-            (TargetData::Values { .. }, TargetKind::Values) => {}
-            (TargetData::Values { .. }, _) => {
-                return Err(Error::TargetKind { expected: classes, found: numbers });
-            }
-            (_, TargetKind::Values) => return Err(Error::TargetKind { expected: numbers, found: classes }),
-            (TargetData::Classes { data, per_sample }, TargetKind::Classes(classes)) => {
-                if let Some(at) = data.iter().position(|&class| class as usize >= classes) {
-                    return Err(Error::ClassRange { sample: at / per_sample, class: data[at], classes });
+        for (columns, limit) in objective.network().index_ranges() {
+            let is_index = |x: F| x >= F::zero() && x.fract() == F::zero() && x.as_f64() < limit as f64;
+            for (sample, row) in self.inputs.chunks_exact(self.width).enumerate() {
+                if let Some(x) = row[columns.clone()].iter().find(|&&x| !is_index(x)) {
+                    return Err(Error::IndexRange { sample, value: x.as_f64(), limit });
                 }
             }
         }
-        check("targets", objective.targets_per_sample(), self.targets.per_sample())
+        let outputs = objective.loss().outputs();
+        check("sets of targets", outputs.len(), self.targets.len())?;
+        for (output, targets) in outputs.iter().zip(&self.targets) {
+            check_output(output, targets).map_err(|error| match output.name.is_empty() {
+                true => error,
+                false => Error::Output { name: output.name.clone(), source: Box::new(error) },
+            })?;
+        }
+        Ok(())
     }
+}
+
+fn check(what: &'static str, expected: usize, found: usize) -> Result<(), Error> {
+    if expected == found { Ok(()) } else { Err(Error::DataShape { what, expected, found }) }
+}
+
+/// Checks that an output can be compared with its targets.
+fn check_output<F: Float>(output: &OutputLoss<F>, targets: &TargetData<F>) -> Result<(), Error> {
+    let (numbers, classes) = ("numbers", "classes");
+    match (targets, output.loss.target_kind()) {
+        (TargetData::Values { .. }, TargetKind::Values) => {}
+        (TargetData::Values { .. }, _) => {
+            return Err(Error::TargetKind { expected: classes, found: numbers });
+        }
+        (_, TargetKind::Values) => return Err(Error::TargetKind { expected: numbers, found: classes }),
+        (TargetData::Classes { data, per_sample }, TargetKind::Classes(classes)) => {
+            if let Some(at) = data.iter().position(|&class| class as usize >= classes) {
+                return Err(Error::ClassRange { sample: at / per_sample, class: data[at], classes });
+            }
+        }
+    }
+    check("targets", output.targets_per_sample(), targets.per_sample())
 }
 
 /// Room for the samples of one batch in an order of their own.
 #[derive(Debug)]
 pub(crate) struct Gathered<F> {
     inputs: Vec<F>,
-    targets: TargetData<F>,
+    targets: Vec<TargetData<F>>,
 }
 
 impl<F: Float> Gathered<F> {
     /// Room for `rows` samples of `data`.
     pub(crate) fn new(data: &Dataset<F>, rows: usize) -> Self {
-        let targets = match data.targets {
+        let room = |targets: &TargetData<F>| match *targets {
             TargetData::Values { width, .. } => {
                 TargetData::Values { data: Vec::with_capacity(rows * width), width }
             }
@@ -144,24 +146,25 @@ impl<F: Float> Gathered<F> {
                 TargetData::Classes { data: Vec::with_capacity(rows * per_sample), per_sample }
             }
         };
+        let targets = data.targets.iter().map(room).collect();
         Self { inputs: Vec::with_capacity(rows * data.width), targets }
     }
 
     /// Copies the samples `order` of `data`; no more than there is room for, so nothing is allocated.
     pub(crate) fn gather(&mut self, data: &Dataset<F>, order: &[u32]) -> (Rows<'_, F>, Targets<'_, F>) {
         copy_rows(&data.inputs, data.width, order, &mut self.inputs);
-        let inputs = Rows::new(&self.inputs, data.width);
-        match (&mut self.targets, &data.targets) {
-            (TargetData::Values { data: own, width }, TargetData::Values { data, .. }) => {
-                copy_rows(data, *width, order, own);
-                (inputs, Targets::Values(Rows::new(own, *width)))
+        for (own, targets) in self.targets.iter_mut().zip(&data.targets) {
+            match (own, targets) {
+                (TargetData::Values { data: own, width }, TargetData::Values { data, .. }) => {
+                    copy_rows(data, *width, order, own);
+                }
+                (TargetData::Classes { data: own, per_sample }, TargetData::Classes { data, .. }) => {
+                    copy_rows(data, *per_sample, order, own);
+                }
+                _ => unreachable!("the targets are of the kind they were made for"),
             }
-            (TargetData::Classes { data: own, per_sample }, TargetData::Classes { data, .. }) => {
-                copy_rows(data, *per_sample, order, own);
-                (inputs, Targets::Classes(own))
-            }
-            _ => unreachable!("the targets are of the kind they were made for"),
         }
+        (Rows::new(&self.inputs, data.width), Targets::of(&self.targets, 0..order.len()))
     }
 }
 
@@ -189,6 +192,19 @@ mod tests {
         let (inputs, targets) = gathered.gather(&data, &[1, 0]);
         assert_eq!(inputs.data(), [3.0, 4.0, 1.0, 2.0]);
         assert_eq!(targets.classes(), [1, 0]);
+    }
+
+    #[test]
+    fn gathers_the_targets_of_every_output() {
+        let numbers = TargetData::Values { data: vec![0.5, 1.5, 2.5, 3.5], width: 2 };
+        let classes = TargetData::Classes { data: vec![0, 1], per_sample: 1 };
+        let data = Dataset::several(vec![1.0, 2.0], 1, vec![numbers, classes]).unwrap();
+        let mut gathered = Gathered::new(&data, 2);
+        let (_, targets) = gathered.gather(&data, &[1]);
+        assert_eq!(targets.output(0).values().data(), [2.5, 3.5]);
+        assert_eq!(targets.output(1).classes(), [1]);
+        assert_eq!(data.batch(1..2).1.output(0).values().data(), [2.5, 3.5]);
+        assert_eq!(data.select(&[1]).unwrap().batch(0..1).0.data(), [2.0]);
     }
 
     #[test]

@@ -62,6 +62,24 @@ pub enum Error {
         /// The number of classes.
         classes: usize,
     },
+    /// An input that is no index of the layer that reads it.
+    #[error("sample {sample} holds {value} where the network takes an index: a whole number from 0 to {}", limit - 1)]
+    IndexRange {
+        /// The zero-based index of the sample.
+        sample: usize,
+        /// What it holds.
+        value: f64,
+        /// The number that indices are below.
+        limit: usize,
+    },
+    /// The targets of one of several outputs.
+    #[error("output \"{name}\": {source}")]
+    Output {
+        /// The layer that gives it.
+        name: String,
+        /// What is wrong with them.
+        source: Box<Self>,
+    },
     /// The loss is no longer a number, or the parameters are none after the last step.
     #[error("diverged: the loss became {loss} in epoch {epoch}, step {step}")]
     Diverged {

@@ -21,10 +21,12 @@ pub struct Values<'a, F> {
 #[derive(Debug)]
 pub struct Evaluator<F> {
     lanes: Vec<Lane<F>>,
+    /// Of each output, over the set that was last evaluated.
+    whole: Vec<Total>,
 }
 
-/// One thread's memory, and the losses of the parts that it has taken: part `i` of the set is taken by lane
-/// `i % lanes`.
+/// One thread's memory, and the losses of the parts that it has taken, output by output: part `i` of the set is taken
+/// by lane `i % lanes`.
 #[derive(Debug)]
 struct Lane<F> {
     workspace: Workspace<F>,
@@ -38,16 +40,19 @@ impl<F: Float> Evaluator<F> {
     /// [`Error::Core`] if the memory cannot be had.
     pub fn new(objective: &Objective<F>, samples: usize, threads: usize) -> Result<Self, Error> {
         let parts = samples.div_ceil(ROWS);
+        let outputs = objective.loss().outputs().len();
         let lanes = (0..threads.min(parts).max(1)).map(|_| {
             let workspace = Workspace::new(objective.network(), ROWS.min(samples))?;
-            Ok(Lane { workspace, totals: Vec::with_capacity(parts) })
+            Ok(Lane { workspace, totals: Vec::with_capacity(parts * outputs) })
         });
-        Ok(Self { lanes: lanes.collect::<Result<_, Error>>()? })
+        let lanes = lanes.collect::<Result<_, Error>>()?;
+        Ok(Self { lanes, whole: vec![Total::NONE; outputs] })
     }
 
-    /// The sum of the losses of all samples and its number of terms. Losses of parts are added in the order of the
+    /// For each output the sum of the losses of all samples and its number of terms, before they are weighted:
+    /// [`Weighted::of`](chainrule_core::loss::Weighted::of) is the loss. Losses of parts are added in the order of the
     /// samples, whichever thread computed them. Runs on the rayon pool that it is called in, unless one thread does.
-    pub fn total(&mut self, objective: &Objective<F>, values: Values<'_, F>, data: &Dataset<F>) -> Total {
+    pub fn totals(&mut self, objective: &Objective<F>, values: Values<'_, F>, data: &Dataset<F>) -> &[Total] {
         let Values { theta, buffers } = values;
         let count = self.lanes.len();
         let parts = data.len().div_ceil(ROWS);
@@ -58,7 +63,8 @@ impl<F: Float> Evaluator<F> {
                 // The parts are the parallelism; inside one, layers run on this thread.
                 let executor: &dyn Executor<F> = &Inline;
                 let ctx = &mut Ctx::evaluate(executor, buffers);
-                lane.totals.push(objective.value(theta, &[inputs], targets, &mut lane.workspace, ctx));
+                objective.value(theta, &[inputs], targets, &mut lane.workspace, ctx);
+                lane.totals.extend_from_slice(lane.workspace.totals());
             }
         };
         if count == 1 {
@@ -66,10 +72,14 @@ impl<F: Float> Evaluator<F> {
         } else {
             self.lanes.par_iter_mut().enumerate().for_each(run);
         }
-        let mut total = Total::default();
+        let outputs = self.whole.len();
+        self.whole.fill(Total::NONE);
         for part in 0..parts {
-            total += self.lanes[part % count].totals[part / count];
+            let totals = self.lanes[part % count].totals.chunks_exact(outputs).nth(part / count);
+            for (whole, &total) in self.whole.iter_mut().zip(totals.into_iter().flatten()) {
+                *whole += total;
+            }
         }
-        total
+        &self.whole
     }
 }

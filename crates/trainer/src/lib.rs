@@ -19,7 +19,8 @@ mod split;
 mod threads;
 mod trainer;
 
-pub use dataset::{Dataset, TargetData};
+pub use chainrule_core::TargetData;
+pub use dataset::Dataset;
 pub use error::Error;
 pub use evaluate::{Evaluator, Values};
 pub use observer::{Observer, Progress, Record, Silent};
@@ -29,4 +30,4 @@ pub use scaler::{Scale, Scaler};
 pub use schedule::Schedule;
 pub use split::{Fractions, Split, SplitError};
 pub use threads::Threads;
-pub use trainer::{Outcome, Settings, Trainer};
+pub use trainer::{Outcome, Settings, Trainer, by_output};

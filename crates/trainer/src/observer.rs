@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use crate::metrics::{Metric, Score};
+use crate::metrics::Scored;
 
 /// Where a run is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,10 +28,14 @@ pub struct Record {
     pub train_loss: Option<f64>,
     /// The loss over the validation set after the epoch, if there is one.
     pub validation_loss: Option<f64>,
+    /// Of several outputs, the loss of each by its name, before it is weighted, over the whole training set.
+    pub train_losses: Vec<(String, f64)>,
+    /// The same over the validation set.
+    pub validation_losses: Vec<(String, f64)>,
     /// The metrics over the whole training set, if asked for.
-    pub train_scores: Vec<(Metric, Score)>,
+    pub train_scores: Vec<Scored>,
     /// The metrics over the validation set, if there is one and they are asked for.
-    pub validation_scores: Vec<(Metric, Score)>,
+    pub validation_scores: Vec<Scored>,
     /// The learning rate of the epoch's last step.
     pub learning_rate: f64,
     /// Seconds spent training since the last record, without evaluation and logging.

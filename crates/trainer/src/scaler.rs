@@ -28,20 +28,26 @@ impl Scaler {
     }
 
     /// The same for rows that need not lie in memory as numbers of this type: `for_each_row` shows
-    /// all of them, in the same order whenever it is called.
+    /// all of them, in the same order whenever it is called. Numbers that are NaN are missing and pass unseen.
     pub fn fit_rows(scale: Scale, width: usize, for_each_row: impl Fn(&mut dyn FnMut(&[f64]))) -> Self {
-        let mut count = 0.0;
+        let mut count = vec![0.0; width];
         let mut mean = vec![0.0; width];
         let (mut min, mut max) = (vec![f64::INFINITY; width], vec![f64::NEG_INFINITY; width]);
         for_each_row(&mut |row| {
-            count += 1.0;
-            for (feature, &x) in row.iter().enumerate() {
+            for (feature, &x) in row.iter().enumerate().filter(|(_, x)| !x.is_nan()) {
+                count[feature] += 1.0;
                 mean[feature] += x;
                 min[feature] = min[feature].min(x);
                 max[feature] = max[feature].max(x);
             }
         });
-        mean.iter_mut().for_each(|sum| *sum /= count);
+        // A feature that no row has is left as it is.
+        for feature in 0..width {
+            if count[feature] == 0.0 {
+                (count[feature], min[feature], max[feature]) = (1.0, 0.0, 0.0);
+            }
+        }
+        mean.iter_mut().zip(&count).for_each(|(sum, count)| *sum /= count);
         // A constant feature carries nothing, and whether rounding left it a tiny deviation must not decide its scale.
         let unless_constant = |feature: usize, divisor: f64| {
             if max[feature] > min[feature] && divisor > 0.0 { divisor } else { 1.0 }
@@ -50,8 +56,9 @@ impl Scaler {
             Scale::Center => Self { shift: mean, divisor: vec![1.0; width] },
             Scale::Standard => {
                 let squares = sums_of_squares(&mean, &for_each_row).into_iter().enumerate();
-                let divisor =
-                    squares.map(|(feature, sum)| unless_constant(feature, (sum / count).sqrt())).collect();
+                let divisor = squares
+                    .map(|(feature, sum)| unless_constant(feature, (sum / count[feature]).sqrt()))
+                    .collect();
                 Self { shift: mean, divisor }
             }
             Scale::MinMax => {
@@ -75,7 +82,7 @@ impl Scaler {
 fn sums_of_squares(mean: &[f64], for_each_row: &impl Fn(&mut dyn FnMut(&[f64]))) -> Vec<f64> {
     let mut sums = vec![0.0; mean.len()];
     for_each_row(&mut |row| {
-        for ((sum, &x), mean) in sums.iter_mut().zip(row).zip(mean) {
+        for ((sum, &x), mean) in sums.iter_mut().zip(row).zip(mean).filter(|((_, x), _)| !x.is_nan()) {
             *sum += (x - mean) * (x - mean);
         }
     });
@@ -97,6 +104,13 @@ mod tests {
     #[test]
     fn centers_as_the_notebook_does_by_hand() {
         assert_eq!(scaled(Scale::Center, &ROWS), [-3.0, -3.0, 8.0, 14.0, 5.0, 8.0, -10.0, -19.0]);
+    }
+
+    #[test]
+    fn passes_over_what_is_missing() {
+        let rows = [1.0, f64::NAN, f64::NAN, f64::NAN, 3.0, f64::NAN];
+        let scaler = Scaler::fit(Scale::Standard, &rows, 2);
+        assert_eq!(scaler, Scaler { shift: vec![2.0, 0.0], divisor: vec![1.0, 1.0] });
     }
 
     #[test]

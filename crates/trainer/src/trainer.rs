@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use chainrule_core::{Ctx, Draw, Executor, Float, Objective, Total, Workspace};
 
 use crate::dataset::Gathered;
-use crate::metrics::{Metric, Score, Scorer, Scoring};
+use crate::metrics::{Scored, Scorer, Scoring};
 use crate::optimizer::{Clip, DecayOn, Group, groups};
 use crate::{
     Dataset, Error, Evaluator, Observer, Optimizer, Order, Progress, Record, Schedule, Threads, Values,
@@ -277,17 +277,20 @@ impl<'a, F: Float> Run<'a, F> {
 
     fn record(&mut self, epoch: u64, running: Total, values: Values<'_, F>) -> Result<Record, Error> {
         let trainer = self.trainer;
-        let mut loss = |data: &Dataset<F>| {
-            let loss = self.evaluator.total(trainer.objective, values, data).mean();
+        let (objective, step) = (trainer.objective, self.step);
+        let mut losses = |data: Option<&Dataset<F>>| -> Result<Losses, Error> {
+            let Some(data) = data else { return Ok((None, Vec::new())) };
+            let totals = self.evaluator.totals(objective, values, data);
+            let loss = objective.loss().of(totals);
             match loss.is_finite() {
-                true => Ok(loss),
-                false => Err(Error::Diverged { loss, epoch, step: self.step }),
+                true => Ok((Some(loss), by_output(objective, totals))),
+                false => Err(Error::Diverged { loss, epoch, step }),
             }
         };
         let train = trainer.settings.evaluate_train.then_some(trainer.train);
-        let (train_loss, validation_loss) =
-            (train.map(&mut loss).transpose()?, trainer.validation.map(&mut loss).transpose()?);
-        let mut scores = |data: Option<&Dataset<F>>| -> Vec<(Metric, Score)> {
+        let (train_loss, train_losses) = losses(train)?;
+        let (validation_loss, validation_losses) = losses(trainer.validation)?;
+        let mut scores = |data: Option<&Dataset<F>>| -> Vec<Scored> {
             self.scorer.as_mut().zip(data).map_or_else(Vec::new, |(scorer, data)| scorer.scores(values, data))
         };
         Ok(Record {
@@ -296,6 +299,8 @@ impl<'a, F: Float> Run<'a, F> {
             running_loss: running.mean(),
             train_loss,
             validation_loss,
+            train_losses,
+            validation_losses,
             train_scores: scores(train),
             validation_scores: scores(trainer.validation),
             learning_rate: trainer.schedule.rate(self.step.saturating_sub(1)),
@@ -303,6 +308,15 @@ impl<'a, F: Float> Run<'a, F> {
             epochs_since: 0,
         })
     }
+}
+
+/// The loss, and that of each output.
+type Losses = (Option<f64>, Vec<(String, f64)>);
+
+/// Of several outputs the mean loss of each by its name, before it is weighted.
+pub fn by_output<F: Float>(objective: &Objective<F>, totals: &[Total]) -> Vec<(String, f64)> {
+    let named = objective.loss().outputs().iter().filter(|output| !output.name.is_empty());
+    named.zip(totals).map(|(output, total)| (output.name.clone(), total.mean())).collect()
 }
 
 #[cfg(test)]

@@ -58,11 +58,14 @@ pub fn check_objective(
         start = own.end;
     }
     // There is no slope along an index.
-    if objective.network().index_limit().is_some() {
+    let indices = objective.network().index_ranges();
+    let is_index = |entry: usize| indices.iter().any(|(range, _)| range.contains(&(entry % inputs.width())));
+    let mut x = inputs.data().to_vec();
+    let mut entries = chosen(x.len(), options.entries, options.seed, u64::MAX);
+    entries.retain(|&entry| !is_index(entry));
+    if entries.is_empty() {
         return Ok(report);
     }
-    let mut x = inputs.data().to_vec();
-    let entries = chosen(x.len(), options.entries, options.seed, u64::MAX);
     let mut f = |entry: usize, delta: f64| {
         let before = std::mem::replace(&mut x[entry], inputs.data()[entry] + delta);
         let value = value(theta, &x);

@@ -157,6 +157,10 @@ impl<F: Float> Layer<F> for Chain<F> {
         self.links[0].layer.index_limit()
     }
 
+    fn index_ranges(&self) -> Vec<(Range<usize>, usize)> {
+        self.links[0].layer.index_ranges()
+    }
+
     fn masking(&self) -> Option<Masking> {
         self.links[0].layer.masking()
     }

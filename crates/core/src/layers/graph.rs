@@ -316,6 +316,27 @@ impl<F: Float> Layer<F> for Graph<F> {
         self.readers_of_the_input().filter_map(|node| node.layer.index_limit()).min()
     }
 
+    /// Those of every reader of the input, also of those that read a part of it.
+    fn index_ranges(&self) -> Vec<(Range<usize>, usize)> {
+        let offset = |source: Source| match source {
+            Source::Input(0) => Some(0),
+            Source::Node(index) => {
+                let part = &self.nodes[index];
+                let reads_input = part.inputs.first().is_some_and(|edge| edge.source == Source::Input(0));
+                part.layer.window().filter(|_| reads_input).map(|window| window.start)
+            }
+            Source::Input(_) => None,
+        };
+        let of_node = |node: &Wired<F>| {
+            let start = node.inputs.first().and_then(|edge| offset(edge.source));
+            let ranges = start.map(|start| (start, node.layer.index_ranges()));
+            ranges.into_iter().flat_map(|(start, ranges)| {
+                ranges.into_iter().map(move |(own, limit)| (start + own.start..start + own.end, limit))
+            })
+        };
+        self.nodes.iter().flat_map(of_node).collect()
+    }
+
     fn masking(&self) -> Option<Masking> {
         self.readers_of_the_input().find_map(|node| node.layer.masking())
     }

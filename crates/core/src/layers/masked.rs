@@ -1,5 +1,7 @@
 //! A network whose input marks padding.
 
+use std::ops::Range;
+
 use crate::{
     Buffer, Ctx, Derivation, Error, Float, Layer, Masking, Parameter, Pass, Rows, RowsMut, Shape, TapeLen,
     buffer_count,
@@ -70,6 +72,10 @@ impl<F: Float> Layer<F> for Masked<F> {
 
     fn index_limit(&self) -> Option<usize> {
         self.layer.index_limit()
+    }
+
+    fn index_ranges(&self) -> Vec<(Range<usize>, usize)> {
+        self.layer.index_ranges()
     }
 
     fn masking(&self) -> Option<Masking> {

@@ -7,64 +7,6 @@ use std::fmt;
 
 use crate::{Float, Formula, Rows, RowsMut, Rule};
 
-/// What the outputs of a batch should have been.
-#[derive(Clone, Copy, Debug)]
-pub enum Targets<'a, F> {
-    /// A number for every output, `[rows, width of the output]`.
-    Values(Rows<'a, F>),
-    /// A class index for every group of scores: one a sample, or one a position of a sample.
-    Classes(&'a [u32]),
-}
-
-impl<'a, F> Targets<'a, F> {
-    /// The numbers.
-    ///
-    /// # Panics
-    /// If these are classes: trainers compare [`Loss::target_kind`] with their data before the first step.
-    pub fn values(self) -> Rows<'a, F> {
-        match self {
-            Self::Values(values) => values,
-            Self::Classes(_) => panic!("this loss compares numbers, not classes"),
-        }
-    }
-
-    /// The class indices.
-    ///
-    /// # Panics
-    /// If these are numbers.
-    pub fn classes(self) -> &'a [u32] {
-        match self {
-            Self::Classes(classes) => classes,
-            Self::Values(_) => panic!("this loss compares classes, not numbers"),
-        }
-    }
-}
-
-impl<'a, F> Targets<'a, F> {
-    /// The targets `start..end`, in parts of a `count`th of all of them each.
-    pub(crate) fn part(self, count: usize, start: usize, end: usize) -> Self {
-        match self {
-            Self::Values(values) => {
-                let width = values.data().len() / count;
-                Self::Values(Rows::new(&values.data()[start * width..end * width], width))
-            }
-            Self::Classes(classes) => {
-                let width = classes.len() / count;
-                Self::Classes(&classes[start * width..end * width])
-            }
-        }
-    }
-}
-
-/// Which [`Targets`] a loss takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TargetKind {
-    /// [`Targets::Values`].
-    Values,
-    /// [`Targets::Classes`] below this number.
-    Classes(usize),
-}
-
 /// A distance between outputs `y` and targets, summed over its terms.
 ///
 /// Implement [`Pointwise`] instead if every term compares one output with one target: it is two scalar functions, and
@@ -139,7 +81,10 @@ mod hinge;
 mod huber;
 mod kl_divergence;
 mod mae;
+mod masked;
 mod mse;
+mod targets;
+mod weighted;
 
 pub use binary_cross_entropy::{BinaryCrossEntropy, BinaryCrossEntropyWithLogits};
 pub use cross_entropy::CrossEntropy;
@@ -148,6 +93,8 @@ pub use huber::Huber;
 pub use kl_divergence::KlDivergence;
 pub use mae::Mae;
 pub use mse::Mse;
+pub use targets::{TargetData, TargetKind, Targets};
+pub use weighted::{OutputLoss, Weighted};
 
 #[cfg(test)]
 pub(crate) mod check;

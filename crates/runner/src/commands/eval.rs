@@ -10,7 +10,7 @@ use crate::console::Console;
 use crate::error::Failure;
 use crate::evaluation;
 use crate::experiment::Experiment;
-use crate::predictor::{Card, layers_json};
+use crate::predictor::{Card, inputs_json, layers_json};
 use crate::registry::{Number, Registry};
 use crate::run_dir::{CONFIG, MODEL, RunDir};
 use crate::session::{Session, read_weights};
@@ -55,7 +55,8 @@ fn eval<F: Number>(
     // What the file may hold is not known before the network is; the limit is that of a model of 2^32 parameters.
     let bytes = read_weights(model, 1 << 32).map_err(|_| unfit(&"the run has no readable model"))?;
     let card = Card::of(&bytes).map_err(|error| unfit(&error))?;
-    if card.layers != layers_json(&experiment.resolved) || card.dtype != experiment.dtype {
+    let of_experiment = (layers_json(&experiment.resolved), inputs_json(&experiment.resolved));
+    if (card.layers, card.inputs) != of_experiment || card.dtype != experiment.dtype {
         return Err(unfit(&format!("the network of the model is not that of {CONFIG}")));
     }
     let session = Session::<F>::new(experiment, registry, Some(card.preprocessing))?;

@@ -4,7 +4,7 @@ use chainrule_core::gradcheck::{
     Options, Report, TensorReport, Tolerance, Verdict, check_objective, samples_crossing,
 };
 use chainrule_core::{Rows, Targets};
-use chainrule_trainer::{Dataset, TargetData};
+use chainrule_trainer::Dataset;
 use serde_json::{Value as Json, json};
 
 use super::print;
@@ -70,26 +70,15 @@ impl Samples {
         let singles: Vec<(Rows<'_, f64>, Targets<'_, f64>)> =
             (0..count).map(|index| train.batch(index..index + 1)).collect();
         let crossing = samples_crossing(&session.objective, theta, &singles, options).map_err(training)?;
-        let smooth =
-            singles.iter().zip(&crossing).filter(|(_, crosses)| !**crosses).map(|(single, _)| single);
-        let mut kept: Vec<_> = smooth.collect();
+        let all = (0..).take(count);
+        let mut kept: Vec<u32> =
+            all.clone().zip(&crossing).filter(|(_, crosses)| !**crosses).map(|(index, _)| index).collect();
         let crossing = crossing.iter().filter(|crosses| **crosses).count();
         if kept.is_empty() {
             // All cross: they are checked as they are, and their entries at kinks are left out one by one.
-            kept = singles.iter().collect();
+            kept = all.collect();
         }
-        let inputs = kept.iter().flat_map(|(inputs, _)| inputs.data()).copied().collect();
-        let targets = match train.targets() {
-            TargetData::Values { width, .. } => {
-                let data = kept.iter().flat_map(|(_, targets)| targets.values().data()).copied().collect();
-                TargetData::Values { data, width: *width }
-            }
-            TargetData::Classes { per_sample, .. } => {
-                let data = kept.iter().flat_map(|(_, targets)| targets.classes()).copied().collect();
-                TargetData::Classes { data, per_sample: *per_sample }
-            }
-        };
-        Ok(Self { data: Dataset::new(inputs, train.width(), targets)?, crossing })
+        Ok(Self { data: train.select(&kept)?, crossing })
     }
 
     fn views(&self) -> (Rows<'_, f64>, Targets<'_, f64>) {

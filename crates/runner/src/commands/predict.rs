@@ -71,14 +71,13 @@ fn predict<F: Number>(mut predictor: Predictor<F>, rows: Vec<f64>, arguments: &P
         }
         Format::Csv => {
             let mut writer = csv::Writer::from_writer(Vec::new());
-            let class = predictor.classifies().then(|| "class".to_owned());
-            let prefix = if predictor.classifies() { "p_" } else { "" };
-            let names = predictor.output_names().into_iter().map(|name| format!("{prefix}{name}"));
-            let header: Vec<String> = class.into_iter().chain(names).collect();
-            let written = writer.write_record(&header).and_then(|()| {
+            let written = writer.write_record(predictor.columns()).and_then(|()| {
                 predictions.try_for_each(|prediction| {
-                    let values = prediction.outputs.iter().map(|(_, value)| value.to_string());
-                    writer.write_record(prediction.class.into_iter().chain(values))
+                    let cells = prediction.outputs.into_iter().flat_map(|output| {
+                        let values = output.outputs.into_iter().map(|(_, value)| value.to_string());
+                        output.class.into_iter().chain(values)
+                    });
+                    writer.write_record(cells)
                 })
             });
             written.expect("writing to memory does not fail, and every row has the header's length");

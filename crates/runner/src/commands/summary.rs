@@ -31,7 +31,9 @@ fn summary<F: Number>(experiment: &Experiment, registry: &Registry) -> Result<St
         .summary::<F>(registry, &session.input_shape)
         .map_err(|mistakes| experiment.mistake(mistakes))?;
     let mut table = Table::new(&["layer", "type", "activation", "output", "parameters", "multiply-adds"]);
-    table.row(["input", "", "", &session.input_shape.to_string(), "", ""]);
+    for (name, shape) in experiment.model.inputs() {
+        table.row([name, "", "", &shape.unwrap_or(&session.input_shape).to_string(), "", ""]);
+    }
     for layer in &layers {
         table.row([
             &layer.name,

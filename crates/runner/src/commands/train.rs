@@ -12,7 +12,10 @@ use crate::diagnostic::visible;
 use crate::error::Failure;
 use crate::evaluation::{self, Evaluation};
 use crate::experiment::Experiment;
-use crate::predictor::{Card, Prediction, Predictor, layers_json};
+use crate::model::Network;
+use crate::predictor::{
+    Card, CardOutputs, OutputPrediction, Prediction, Predictor, inputs_json, layers_json,
+};
 use crate::progress::{Style, Watcher, short};
 use crate::registry::{Number, Registry};
 use crate::run_dir::{Existing, MODEL, RESULT, RunDir};
@@ -155,9 +158,13 @@ fn predictions<F: Number>(
     weights: &Weights<F>,
 ) -> Result<Vec<Prediction>, Failure> {
     let Some(predict) = &experiment.predict else { return Ok(Vec::new()) };
-    let network = crate::session::inference(experiment, registry, &session.input_shape, session.outputs)?;
+    let (shape, outputs) = (&session.input_shape, &session.outputs);
+    let layer = crate::session::inference(experiment, registry, shape, outputs, session.masking)?;
+    let network =
+        Network { layer, outputs: session.scored.iter().map(|output| output.shape.clone()).collect() };
     let preprocessing = session.preprocessing.clone();
-    let mut predictor = Predictor::new(network, weights.clone(), preprocessing, session.outputs);
+    let outputs = CardOutputs::new(&experiment.goals, outputs);
+    let mut predictor = Predictor::new(network, weights.clone(), preprocessing, &outputs);
     let outputs = predictor.predict(predict.x.concat());
     Ok(outputs.chunks_exact(predictor.width()).map(|outputs| predictor.prediction(outputs)).collect())
 }
@@ -173,7 +180,8 @@ fn write_model<F: Number>(
         dtype: experiment.dtype,
         input_shape: session.input_shape.axes().to_vec(),
         layers: layers_json(&experiment.resolved),
-        outputs: session.outputs,
+        inputs: inputs_json(&experiment.resolved),
+        outputs: CardOutputs::new(&experiment.goals, &session.outputs),
         preprocessing: session.preprocessing.clone(),
     };
     let path = folder.join(MODEL);
@@ -224,11 +232,18 @@ fn prediction_table(experiment: &Experiment, predictions: &[Prediction]) -> Stri
         let x: Vec<String> = x.iter().take(8).map(f64::to_string).collect();
         let more =
             if experiment.predict.iter().any(|predict| predict.x[index].len() > 8) { ", ..." } else { "" };
-        let outputs: Vec<String> =
-            prediction.outputs.iter().map(|(name, value)| format!("{} {value:.3}", visible(name))).collect();
-        let class = prediction.class.iter().map(|class| format!("{}: ", visible(class))).collect::<String>();
+        let outputs: Vec<String> = prediction.outputs.iter().map(in_words).collect();
         let x = format!("{}{more}", x.join(", "));
-        table.row([&sample_name(experiment, index), &x, &format!("{class}{}", outputs.join(", "))]);
+        table.row([&sample_name(experiment, index), &x, &outputs.join("; ")]);
     }
     table.render()
+}
+
+/// What one output says of a sample: the class, if there is one, and every number under its name.
+fn in_words(prediction: &OutputPrediction) -> String {
+    let numbers: Vec<String> =
+        prediction.outputs.iter().map(|(name, value)| format!("{} {value:.3}", visible(name))).collect();
+    let layer = if prediction.layer.is_empty() { String::new() } else { format!("{} = ", prediction.layer) };
+    let class = prediction.class.iter().map(|class| format!("{}: ", visible(class))).collect::<String>();
+    format!("{layer}{class}{}", numbers.join(", "))
 }

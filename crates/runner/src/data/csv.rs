@@ -11,7 +11,7 @@ use chainrule_trainer::metrics::Task;
 use super::csv_file::{CsvFile, FirstLine, shown};
 use super::labels::{LabelColumn, Labels, MOST_LABELS};
 use super::windows::{InOrder, in_order};
-use super::{Context, DataError, Kept, Parts, Raw, RawTargets, Window, keys};
+use super::{Context, DataError, Kept, Parts, Raw, RawTargets, TargetColumn, Window, keys};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::Node;
 use crate::registry::Spec;
@@ -85,7 +85,7 @@ pub(super) fn read(node: &Node, context: &Context<'_>) -> Result<Raw, DataError>
     }
     let mut file = CsvFile::open(path, FirstLine::Names)?;
     let (features, targets) = columns(&data, node, &file, context)?;
-    let mut reading = Reading::new(&targets, context.task);
+    let mut reading = Reading::new(&targets, context, &file, path);
     let mut x = Vec::new();
     while file.next_row()? {
         for &column in &features {
@@ -226,9 +226,17 @@ fn column_help(name: &str, header: &[String]) -> String {
 
 /// The targets, row by row.
 enum Reading<'a> {
-    Numbers { columns: &'a [usize], data: Vec<f64> },
-    Labels { column: usize, labels: LabelColumn },
+    Numbers {
+        columns: &'a [usize],
+        data: Vec<f64>,
+    },
+    Labels {
+        column: usize,
+        labels: LabelColumn,
+    },
     YesNo(YesNo),
+    /// Of several outputs: whatever they may be taken for.
+    Several(Vec<(usize, TargetColumn)>),
 }
 
 /// One column for a loss that tells yes from no: two labels, or probabilities.
@@ -241,8 +249,20 @@ struct YesNo {
 }
 
 impl<'a> Reading<'a> {
-    fn new(columns: &'a [usize], task: Task) -> Self {
-        match (task, columns) {
+    fn new(columns: &'a [usize], context: &Context<'_>, file: &CsvFile, path: &Path) -> Self {
+        if context.several {
+            let column = |&column: &usize| {
+                let target = TargetColumn {
+                    name: file.header()[column].clone(),
+                    path: path.to_owned(),
+                    numbers: Ok(Vec::new()),
+                    labels: Some(LabelColumn::of_csv()),
+                };
+                (column, target)
+            };
+            return Self::Several(columns.iter().map(column).collect());
+        }
+        match (context.task, columns) {
             (Task::Classes, &[column, ..]) => Self::Labels { column, labels: LabelColumn::of_csv() },
             (Task::Binary { threshold }, &[column]) if threshold > 0.0 => {
                 let (labels, probabilities) = (Some(LabelColumn::of_csv()), Some(Vec::new()));
@@ -263,6 +283,21 @@ impl<'a> Reading<'a> {
             Self::Labels { column, labels } => {
                 if !labels.push(file.label(*column)?) {
                     return Err(too_many(file, *column));
+                }
+            }
+            Self::Several(columns) => {
+                for (column, target) in columns {
+                    match (&mut target.numbers, file.number(*column)) {
+                        (Ok(numbers), Ok(number)) => numbers.push(number),
+                        (Ok(_), Err(DataError::Content { message, .. })) => target.numbers = Err(message),
+                        (Ok(_), Err(other)) => return Err(other),
+                        (Err(_), _) => {}
+                    }
+                    let label = file.label(*column)?;
+                    target.labels = target.labels.take().and_then(|mut labels| {
+                        let kept = labels.push(label);
+                        kept.then_some(labels)
+                    });
                 }
             }
             Self::YesNo(reading) => {
@@ -287,6 +322,9 @@ impl<'a> Reading<'a> {
         match self {
             Self::Numbers { columns, data } => Ok(RawTargets::Values { data, width: columns.len() }),
             Self::Labels { labels, .. } => Ok(RawTargets::Labels(labels)),
+            Self::Several(columns) => {
+                Ok(RawTargets::Columns(columns.into_iter().map(|(_, target)| target).collect()))
+            }
             Self::YesNo(YesNo { column, labels, probabilities }) => {
                 if let Some(data) = probabilities
                     && data.iter().any(|&probability| probability != 0.0 && probability != 1.0)

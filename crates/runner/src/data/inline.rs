@@ -122,9 +122,16 @@ fn check_targets(node: &Node, context: Context<'_>, mistakes: &mut Diagnostics) 
                 .help("write one class index or class label a sample, such as y = [0, 2, 1]"),
         ),
         (false, false) => {
-            let help =
-                "write a row of numbers a sample, such as y = [[1], [0]], or use the loss `cross_entropy`";
-            let message = "data.y holds classes, but the loss compares numbers";
+            let (message, help) = match context.several {
+                false => (
+                    "data.y holds classes, but the loss compares numbers",
+                    "write a row of numbers a sample, such as y = [[1], [0]], or use the loss `cross_entropy`",
+                ),
+                true => (
+                    "data.y holds one target a sample, but there are several outputs",
+                    "write the targets of all outputs in a row a sample, a class as its index: y = [[0, 1.5], [2, 0.5]]",
+                ),
+            };
             mistakes.push(Diagnostic::new(message).at(first.place).help(help));
         }
         (true, false) => check_rows(node, "y", mistakes),

@@ -1,5 +1,6 @@
 //! The data of `[data]`: from a file's keys to samples that a network takes.
 
+mod coded;
 mod csv;
 mod csv_file;
 mod idx;
@@ -17,9 +18,9 @@ mod windows;
 pub(crate) use csv_file::{CsvFile, FirstLine};
 pub(crate) use labels::LabelColumn;
 pub use labels::Labels;
-pub(crate) use prepare::Plan;
+pub(crate) use prepare::{OutputTargets, Plan};
 pub use prepare::{PrepareError, Prepared};
-pub use preprocessing::Preprocessing;
+pub use preprocessing::{Mask, OutputNames, Preprocessing};
 pub(crate) use samples::{Numbers, Samples};
 pub use text::Vocabulary;
 pub(crate) use text::read_tokens;
@@ -62,9 +63,14 @@ pub(crate) struct DataCommon {
     #[serde(default)]
     #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
     pub(crate) test: f64,
+    /// Marks padding: positions of which every number is this one; for samples of the shape [positions, features].
+    pub(crate) mask_value: Option<f64>,
 }
 
 impl DataCommon {
+    /// The names of the keys.
+    pub(crate) const KEYS: [&'static str; 4] = ["scale", "validation", "test", "mask_value"];
+
     /// The shares that are held out.
     pub(crate) fn fractions(self) -> Fractions {
         Fractions { validation: self.validation, test: self.test }
@@ -175,13 +181,30 @@ pub(crate) enum RawTargets {
     YesNo(LabelColumn),
     /// After each token of a sample, the next one of the text.
     NextTokens,
+    /// The targets of several outputs, column by column: what they are is known once the network is.
+    Columns(Vec<TargetColumn>),
+}
+
+/// A column of targets that may be numbers or labels.
+#[derive(Clone, Debug)]
+pub(crate) struct TargetColumn {
+    /// Its name.
+    pub(crate) name: String,
+    /// Where it was read.
+    pub(crate) path: PathBuf,
+    /// Its numbers; else which cell is none.
+    pub(crate) numbers: Result<Vec<f64>, String>,
+    /// Its labels; none, if there are too many for that.
+    pub(crate) labels: Option<LabelColumn>,
 }
 
 /// What a reader of data knows beside its own keys.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
-    /// What the loss takes the outputs for.
+    /// What the loss takes the outputs for; of several, nothing that is known yet.
     pub(crate) task: Task,
+    /// Whether there are several outputs, whose targets stand side by side.
+    pub(crate) several: bool,
     /// The keys that every type takes.
     pub(crate) common: DataCommon,
     /// The whole table, with the places of those keys.

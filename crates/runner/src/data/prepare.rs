@@ -1,25 +1,40 @@
 //! From raw samples to what a network computes with, and back to names.
 
-use std::borrow::Cow;
+use std::path::PathBuf;
 
 use chainrule_core::Float;
 use chainrule_trainer::metrics::Task;
-use chainrule_trainer::{Dataset, Error, Fractions, Split, SplitError, TargetData};
+use chainrule_trainer::{Dataset, Error, Fractions, Split, SplitError};
 
-use super::{Labels, Parts, Preprocessing, Raw, RawTargets, ScaleSpec};
+use super::coded::Coded;
+use super::preprocessing::Mask;
+use super::{Parts, Preprocessing, Raw, ScaleSpec};
 use crate::memory;
+
+/// What an output is compared with.
+#[derive(Clone, Debug)]
+pub(crate) struct OutputTargets {
+    /// The layer that gives it.
+    pub(crate) name: String,
+    /// What it says.
+    pub(crate) task: Task,
+    /// Targets of one sample.
+    pub(crate) columns: usize,
+}
 
 /// How raw samples become data sets.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Plan {
+pub(crate) struct Plan<'a> {
     /// What is held out.
     pub(crate) fractions: Fractions,
     /// Decides which.
     pub(crate) seed: u64,
     /// How inputs are scaled.
     pub(crate) scale: Option<ScaleSpec>,
-    /// Whether there are classes, of which each part gets its share.
-    pub(crate) task: Task,
+    /// The outputs; of the classes of the first that has any, each part gets its share.
+    pub(crate) outputs: &'a [OutputTargets],
+    /// Which positions are padding.
+    pub(crate) mask: Option<Mask>,
 }
 
 /// Why raw samples do not become data sets.
@@ -38,6 +53,39 @@ pub enum PrepareError {
     /// A model of another text.
     #[error("the model was trained on a text of other characters")]
     Vocabulary,
+    /// Several outputs, and data that have one kind of targets.
+    #[error(
+        "several outputs need data of type `inline` or `csv`, which have the targets of all side by side"
+    )]
+    OneOutput,
+    /// Other columns of targets than the outputs take.
+    #[error("the outputs take {takes}, but the data have {found}")]
+    Columns {
+        /// How many each takes, in words.
+        takes: String,
+        /// How many there are.
+        found: usize,
+    },
+    /// A number that is no class index.
+    #[error("{value} is no class of the output \"{output}\": a class is a whole number from 0 on")]
+    ClassIndex {
+        /// The layer.
+        output: String,
+        /// The row.
+        row: usize,
+        /// The column of the targets.
+        column: usize,
+        /// What stands there.
+        value: f64,
+    },
+    /// A column of a file does not hold what its output takes.
+    #[error("{message}")]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        message: String,
+    },
     /// They are too many.
     #[error("the samples need {0}")]
     Memory(String),
@@ -63,17 +111,20 @@ impl<F: Float> Prepared<F> {
     ///
     /// # Errors
     /// [`PrepareError`].
-    pub(crate) fn new(raw: &Raw, plan: Plan, stored: Option<Preprocessing>) -> Result<Self, PrepareError> {
+    pub(crate) fn new(
+        raw: &Raw,
+        plan: Plan<'_>,
+        stored: Option<Preprocessing>,
+    ) -> Result<Self, PrepareError> {
         if stored.as_ref().is_some_and(|stored| stored.vocabulary != raw.kept.vocabulary) {
             return Err(PrepareError::Vocabulary);
         }
-        let labels = stored.as_ref().map_or_else(|| labels(raw), |stored| stored.labels.clone());
-        let targets = Coded::new(raw, labels.as_ref())?;
+        let (targets, names) = Coded::new(raw, plan.outputs, stored.as_ref())?;
         let split = split(raw, &targets, plan)?;
         check_memory::<F>(raw.x.width() + targets.per_sample(), &split)?;
 
         let preprocessing =
-            stored.unwrap_or_else(|| Preprocessing::fit(raw, &split.train, labels, plan.scale));
+            stored.unwrap_or_else(|| Preprocessing::fit(raw, &split.train, names, (plan.scale, plan.mask)));
         let scaling = preprocessing.scaling();
         let dataset = |samples: &[u32]| {
             let mut x = Vec::with_capacity(samples.len() * raw.x.width());
@@ -81,7 +132,7 @@ impl<F: Float> Prepared<F> {
                 scaling.apply(row);
                 x.extend(row.iter().map(|&x| F::of(x)));
             });
-            Dataset::new(x, raw.x.width(), targets.data(samples))
+            Dataset::several(x, raw.x.width(), targets.data(samples))
         };
         let held_out = |samples: &Vec<u32>| (!samples.is_empty()).then(|| dataset(samples)).transpose();
         let train = dataset(&split.train)?;
@@ -91,9 +142,9 @@ impl<F: Float> Prepared<F> {
 }
 
 /// What the reader has not split is split by the seed.
-fn split(raw: &Raw, targets: &Coded<'_>, plan: Plan) -> Result<Split, SplitError> {
+fn split(raw: &Raw, targets: &Coded<'_>, plan: Plan<'_>) -> Result<Split, SplitError> {
     let draw = |samples: usize, fractions: Fractions| {
-        let classes = targets.classes(plan.task);
+        let classes = targets.classes(plan.outputs);
         // Only with the numbers of the samples for those of the rows, which they are where anything is drawn.
         Split::new(samples, classes.as_deref().map(|classes| &classes[..samples]), fractions, plan.seed)
     };
@@ -116,106 +167,14 @@ fn check_memory<F: Float>(numbers: usize, split: &Split) -> Result<(), PrepareEr
     memory::require(needed).map_err(PrepareError::Memory)
 }
 
-/// The labels of all samples, held out or not: every part has the same classes.
-fn labels(raw: &Raw) -> Option<Labels> {
-    match &raw.y {
-        RawTargets::Labels(column) | RawTargets::YesNo(column) => Some(Labels::of(column)),
-        _ => None,
-    }
-}
-
-/// Targets as numbers and classes, of all rows.
-enum Codes<'a> {
-    Values { data: &'a [f64], width: usize },
-    Classes(Cow<'a, [u32]>),
-    YesNo(Vec<u32>),
-    NextTokens,
-}
-
-/// The targets of all samples.
-struct Coded<'a> {
-    codes: Codes<'a>,
-    raw: &'a Raw,
-}
-
-impl<'a> Coded<'a> {
-    fn new(raw: &'a Raw, labels: Option<&Labels>) -> Result<Self, PrepareError> {
-        let classes = |column| {
-            let known = labels.map_or_else(|| Labels::of(column), Labels::clone);
-            known.classes(column).map_err(PrepareError::Label)
-        };
-        let codes = match &raw.y {
-            RawTargets::Values { data, width } => Codes::Values { data, width: *width },
-            RawTargets::Indices(indices) => Codes::Classes(indices.into()),
-            RawTargets::Labels(column) => Codes::Classes(classes(column)?.into()),
-            RawTargets::YesNo(column) => Codes::YesNo(classes(column)?),
-            RawTargets::NextTokens => Codes::NextTokens,
-        };
-        Ok(Self { codes, raw })
-    }
-
-    /// Targets of one sample.
-    fn per_sample(&self) -> usize {
-        match &self.codes {
-            Codes::Values { width, .. } => *width,
-            Codes::Classes(_) | Codes::YesNo(_) => 1,
-            Codes::NextTokens => self.raw.x.width(),
-        }
-    }
-
-    /// The class of each row, if the task has classes.
-    fn classes(&self, task: Task) -> Option<Cow<'_, [u32]>> {
-        match (&self.codes, task) {
-            (Codes::Classes(classes), _) => Some(Cow::Borrowed(classes)),
-            (Codes::YesNo(classes), _) => Some(Cow::Borrowed(classes)),
-            (Codes::Values { data, width: 1 }, Task::Binary { threshold }) => {
-                Some(data.iter().map(|&value| u32::from(value >= threshold)).collect())
-            }
-            _ => None,
-        }
-    }
-
-    /// The targets of some samples.
-    fn data<F: Float>(&self, samples: &[u32]) -> TargetData<F> {
-        let of_rows: Vec<u32>;
-        let rows_of = match &self.raw.y_rows {
-            Some(rows) => {
-                of_rows = samples.iter().map(|&sample| rows[sample as usize]).collect();
-                &of_rows
-            }
-            None => samples,
-        };
-        match &self.codes {
-            Codes::Values { data, width } => {
-                let values = rows(data, *width, rows_of).into_iter().map(F::of);
-                TargetData::Values { data: values.collect(), width: *width }
-            }
-            Codes::Classes(all) => TargetData::Classes { data: rows(all, 1, rows_of), per_sample: 1 },
-            Codes::YesNo(all) => {
-                let values = rows(all, 1, rows_of).into_iter().map(|class| F::of(f64::from(class)));
-                TargetData::Values { data: values.collect(), width: 1 }
-            }
-            Codes::NextTokens => {
-                let x = &self.raw.x;
-                TargetData::Classes { data: x.next_tokens(samples), per_sample: x.width() }
-            }
-        }
-    }
-}
-
-/// The rows of these numbers, one after the other.
-fn rows<T: Copy>(data: &[T], width: usize, of: &[u32]) -> Vec<T> {
-    let mut rows = Vec::with_capacity(of.len() * width);
-    for &row in of {
-        let start = row as usize * width;
-        rows.extend_from_slice(&data[start..start + width]);
-    }
-    rows
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::RawTargets;
+
+    fn numbers() -> [OutputTargets; 1] {
+        [OutputTargets { name: String::new(), task: Task::Numbers, columns: 1 }]
+    }
 
     fn values() -> Vec<f64> {
         (0..10).map(f64::from).collect()
@@ -229,7 +188,7 @@ mod tests {
     fn of_a_ready_made_test_part_nothing_is_drawn() {
         let raw = Raw { parts: Parts::TestFrom(6), ..raw() };
         let fractions = Fractions { validation: 0.5, test: 0.0 };
-        let plan = Plan { fractions, seed: 1, scale: None, task: Task::Numbers };
+        let plan = Plan { fractions, seed: 1, scale: None, outputs: &numbers(), mask: None };
         let Prepared { split, test, .. } = Prepared::<f32>::new(&raw, plan, None).unwrap();
         assert_eq!((split.train.len(), split.validation.len()), (3, 3));
         assert!(split.train.iter().chain(&split.validation).all(|&sample| sample < 6));
@@ -242,7 +201,8 @@ mod tests {
             fractions: Fractions { validation: 0.2, test: 0.3 },
             seed: 5,
             scale: Some(ScaleSpec::Center),
-            task: Task::Numbers,
+            outputs: &numbers(),
+            mask: None,
         };
         let Prepared { train, validation, test, split, preprocessing } =
             Prepared::<f64>::new(&raw(), plan, None).unwrap();

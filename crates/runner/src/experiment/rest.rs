@@ -9,7 +9,7 @@ use crate::conform::Schema;
 use crate::diagnostic::Diagnostics;
 use crate::document::{Node, Place, Sources, Table, Value};
 use crate::error::Failure;
-use crate::model::{Head, ModelPlan};
+use crate::model::{ModelPlan, ModelSource};
 use crate::registry::Registry;
 use crate::session;
 
@@ -26,7 +26,7 @@ pub(super) fn mistakes_of_the_rest(
     let keys: Vec<String> =
         root.as_table().into_iter().flat_map(Table::iter).map(|entry| entry.key.clone()).collect();
     let wrong: Vec<String> = keys.into_iter().filter(|key| is_wrong(&root, key)).collect();
-    if ["data", "loss", "model"].iter().any(|table| is_wrong(&root, table)) {
+    if ["data", "loss", "model", "inputs", "outputs"].iter().any(|table| is_wrong(&root, table)) {
         return mistakes_of_the_network(root, schema, registry);
     }
     let Some(table) = root.as_table_mut() else { return Diagnostics::new() };
@@ -72,8 +72,11 @@ fn mistakes_of_the_network(mut root: Node, schema: &Schema, registry: &Registry)
         }
     }
     inherit_initializers(&mut root, registry);
-    let layers = root.at(&["model", "layers"]).and_then(Node::as_array).unwrap_or_default();
-    let plan = match ModelPlan::new(layers, registry) {
+    // Names that layers may have to refer to.
+    if !["inputs", "outputs"].iter().all(|&key| schema.conforms_at(&root, &[key])) {
+        return Diagnostics::new();
+    }
+    let plan = match ModelPlan::new(ModelSource::of(&root), registry) {
         Ok(plan) => plan,
         Err(found) => return found,
     };
@@ -81,8 +84,9 @@ fn mistakes_of_the_network(mut root: Node, schema: &Schema, registry: &Registry)
         true => read_at(&root, &["model", "input_shape"]).ok().flatten(),
         false => session::written_shape(&root),
     };
-    let Some(input) = input_shape.and_then(|axes: Vec<usize>| Shape::new(axes).ok()) else {
+    let Some(input) = plan.row_shape().or(input_shape.and_then(|axes: Vec<usize>| Shape::new(axes).ok()))
+    else {
         return Diagnostics::new();
     };
-    plan.build::<f64>(registry, &input, Head::Keep).err().unwrap_or_default()
+    plan.build::<f64>(registry, &input, &plan.plain_heads()).err().unwrap_or_default()
 }

@@ -15,7 +15,7 @@ mod trace;
 use std::ops::Range;
 
 use chainrule_core::layers::Source;
-use chainrule_core::{Ctx, Derivation, Inline, Layer, Rule, Shape, initial_buffers, parameter_count};
+use chainrule_core::{Ctx, Derivation, Inline, Layer, Rows, Rule, Shape, initial_buffers, parameter_count};
 use serde::Serialize;
 
 pub use numbers::{LayerNumbers, ParameterNumbers, SampleNumbers, Target, TensorNumbers, Vector};
@@ -24,7 +24,7 @@ pub use render::render;
 
 use crate::error::Failure;
 use crate::experiment::Experiment;
-use crate::model::{Head, INPUT};
+use crate::model::{BUNDLE, Head, INPUT};
 use crate::registry::{Outputs, Registry};
 use crate::session::Session;
 use names::Names;
@@ -40,8 +40,8 @@ pub struct Explanation {
     pub input: Vec<usize>,
     /// The layers in the order in which they run.
     pub layers: Vec<LayerFormulas>,
-    /// The loss.
-    pub loss: LossFormulas,
+    /// The loss of each output.
+    pub losses: Vec<LossFormulas>,
     /// The numbers of a sample, if one was named.
     pub sample: Option<SampleNumbers>,
 }
@@ -85,6 +85,10 @@ pub struct Equations {
 /// The formulas of the loss.
 #[derive(Clone, Debug, Serialize)]
 pub struct LossFormulas {
+    /// The output that it judges, if there are several.
+    pub output: Option<String>,
+    /// How much it counts.
+    pub weight: f64,
     /// `type`.
     pub kind: String,
     /// The loss and its term.
@@ -105,14 +109,16 @@ struct Stage {
     inputs: Vec<Source>,
     /// Its part of the parameters.
     theta: Range<usize>,
+    /// Whether they are those of another layer.
+    is_tied: bool,
     /// Its buffers before training.
     buffers: Vec<f64>,
 }
 
 impl Stage {
     /// One sample alone is explained as the network predicts: its statistics would be its own numbers.
-    fn context(&self) -> Ctx<'_, f64> {
-        Ctx::evaluate(&Inline, &self.buffers)
+    fn context<'a>(&'a self, mask: Option<Rows<'a, f64>>) -> Ctx<'a, f64> {
+        Ctx { mask, ..Ctx::evaluate(&Inline, &self.buffers) }
     }
 
     fn width(&self) -> usize {
@@ -145,7 +151,7 @@ pub fn explain(
         parameters: session.parameter_count,
         input: session.input_shape.axes().to_vec(),
         layers: layer_formulas(experiment, registry, &session, &stages, &names)?,
-        loss: loss_formulas(experiment, registry, &session)?,
+        losses: loss_formulas(experiment, registry, &session)?,
         sample: sample.map(numbers).transpose()?,
     })
 }
@@ -157,16 +163,24 @@ fn stages(
 ) -> Result<Vec<Stage>, Failure> {
     let nodes = experiment
         .model
-        .stages::<f64>(registry, &session.input_shape, session.head)
+        .stages::<f64>(registry, &session.input_shape, &session.heads)
         .map_err(|mistakes| experiment.mistake(mistakes))?;
     let mut start = 0;
     let mut stages: Vec<Stage> = Vec::with_capacity(nodes.len());
     for node in nodes {
         let count = parameter_count(&node.layer.parameters()).unwrap_or_default();
+        let is_tied = node.tied.is_some();
         let theta = node.tied.map_or(start..start + count, |other| stages[other].theta.clone());
         start = start.max(theta.end);
         let buffers = initial_buffers(&node.layer.buffers());
-        stages.push(Stage { name: node.name, layer: node.layer, inputs: node.inputs, theta, buffers });
+        stages.push(Stage {
+            name: node.name,
+            layer: node.layer,
+            inputs: node.inputs,
+            theta,
+            is_tied,
+            buffers,
+        });
     }
     Ok(stages)
 }
@@ -182,16 +196,25 @@ fn layer_formulas(
         .model
         .summary::<f64>(registry, &session.input_shape)
         .map_err(|mistakes| experiment.mistake(mistakes))?;
-    let last = summary.len() - 1;
+    let fused: Vec<&str> = experiment
+        .model
+        .output_names()
+        .zip(&session.heads)
+        .filter(|(_, head)| **head == Head::Fused)
+        .map(|(name, _)| name)
+        .collect();
     let kind = |stage: &Stage| {
-        let Some(at) = summary.iter().position(|layer| layer.name == stage.name) else {
+        let Some(layer) = summary.iter().find(|layer| layer.name == stage.name) else {
             // Names of layers have no points: this is the activation of the layer before the point.
             let layer = summary.iter().find(|layer| stage.name.starts_with(&format!("{}.", layer.name)));
-            return layer.and_then(|layer| layer.activation.clone()).unwrap_or_default();
+            let of_layer = layer.and_then(|layer| layer.activation.clone());
+            return of_layer.unwrap_or_else(|| match stage.name.as_str() {
+                BUNDLE => "all outputs".into(),
+                _ => "a part of the input".into(),
+            });
         };
-        let layer = &summary[at];
         let apart = stages.iter().any(|other| other.name.starts_with(&format!("{}.", layer.name)));
-        let fused = at == last && session.head == Head::Fused;
+        let fused = fused.contains(&stage.name.as_str());
         match &layer.activation {
             Some(activation) if !apart && !fused => format!("{}, {activation}", layer.type_name),
             _ => layer.type_name.clone(),
@@ -248,21 +271,35 @@ fn loss_formulas(
     experiment: &Experiment,
     registry: &Registry,
     session: &Session<f64>,
-) -> Result<LossFormulas, Failure> {
-    let (entry, _) = experiment.variant(registry.losses(), "loss")?;
-    let Rule { function, derivative, gradient, .. } = session.objective.loss().rule();
-    let activation = experiment.model.head().map(|(activation, _)| activation);
-    let note = match (session.head, session.outputs, activation) {
-        (Head::Fused, _, Some(activation)) => Some(format!(
-            "y is the argument of the last layer's {activation}: the loss and the {activation} are computed as one"
-        )),
-        (_, Outputs::ClassLogits, _) => {
-            Some("y are scores (logits): the loss applies the softmax itself".into())
-        }
-        (_, Outputs::BinaryLogits, _) => Some("y is a logit: the loss applies the sigmoid itself".into()),
-        _ => None,
-    };
-    Ok(LossFormulas { kind: entry.name.to_owned(), function, derivative, gradient, note })
+) -> Result<Vec<LossFormulas>, Failure> {
+    let mut formulas = Vec::with_capacity(experiment.goals.len());
+    for (index, (goal, output)) in experiment.goals.iter().zip(session.objective.loss().outputs()).enumerate()
+    {
+        let (entry, _) = experiment.loss(registry, goal)?;
+        let Rule { function, derivative, gradient, .. } = output.loss.rule();
+        let activation = experiment.model.head(index).map(|(activation, _)| activation);
+        let layer = if goal.name.is_empty() { "the last layer" } else { goal.name.as_str() };
+        let note = match (session.heads[index], session.outputs[index], activation) {
+            (Head::Fused, _, Some(activation)) => Some(format!(
+                "y is the argument of {layer}'s {activation}: the loss and the {activation} are computed as one"
+            )),
+            (_, Outputs::ClassLogits, _) => {
+                Some("y are scores (logits): the loss applies the softmax itself".into())
+            }
+            (_, Outputs::BinaryLogits, _) => Some("y is a logit: the loss applies the sigmoid itself".into()),
+            _ => None,
+        };
+        formulas.push(LossFormulas {
+            output: (!goal.name.is_empty()).then(|| goal.name.clone()),
+            weight: goal.weight,
+            kind: entry.name.to_owned(),
+            function,
+            derivative,
+            gradient,
+            note,
+        });
+    }
+    Ok(formulas)
 }
 
 #[cfg(test)]

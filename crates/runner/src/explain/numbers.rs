@@ -66,8 +66,8 @@ pub struct SampleNumbers {
     pub of: usize,
     /// Its inputs, scaled.
     pub x: Vector,
-    /// What it should give.
-    pub target: Target,
+    /// What it should give, output by output.
+    pub targets: Vec<Target>,
     /// The network's output, as the loss takes it.
     pub y: Vector,
     /// The loss of this sample.
@@ -215,13 +215,17 @@ pub(super) fn of_sample(
     let (x, targets) = session.train.batch(index..index + 1);
     let mut whole = whole(experiment, session, x, targets, theta)?;
     let theta = whole.theta.clone();
-    let trace = Trace::new(stages, &theta, x.data(), session.objective.loss(), targets);
+    let trace = Trace::new(stages, &theta, x.data(), (session.objective.loss(), session.masking), targets);
     let mut chains = Chains::new(stages, names, &trace);
 
     let mut tensors: Vec<Vec<TensorNumbers>> = vec![Vec::new(); stages.len()];
     let mut at = session.parameters.len();
+    let is_shared = |stage: &Stage| {
+        !stage.theta.is_empty() && stages.iter().filter(|other| other.theta == stage.theta).count() > 1
+    };
     for (number, stage) in stages.iter().enumerate().rev() {
-        let count = stage.layer.parameters().len();
+        // Those of a tied layer are written out where they belong.
+        let count = if stage.is_tied { 0 } else { stage.layer.parameters().len() };
         let own = at - count..at;
         at -= count;
         let shown = shown_parameters(&session.parameters[own.clone()], &whole.gradient[stage.theta.clone()]);
@@ -248,7 +252,8 @@ pub(super) fn of_sample(
                 let slopes = |rows: &Vec<Vec<_>>| {
                     chains.parameter(number, &symbol, rows.iter().map(|row| row[column]))
                 };
-                let derivative = partials.as_ref().map(slopes);
+                // A parameter that two layers use has a derivative along either; only their sum is the gradient.
+                let derivative = partials.as_ref().filter(|_| !is_shared(stage)).map(slopes);
                 parameters.push(whole.parameter(flat, symbol, name, derivative));
             }
             let gradient = &whole.gradient[start..start + tensor.shape.len()];
@@ -266,7 +271,7 @@ pub(super) fn of_sample(
         index,
         of: session.train.len(),
         x: Vector::new(x.data()),
-        target: target(session, targets),
+        targets: (0..session.outputs.len()).map(|output| target(session, targets, output)).collect(),
         y: Vector::new(&trace.y[stages.len() - 1]),
         loss: trace.loss,
         layers: layer_numbers(stages, &trace, &chains),
@@ -345,14 +350,15 @@ fn shown_parameters(tensors: &[Parameter], gradient: &[f64]) -> Vec<Vec<usize>> 
     shown.collect()
 }
 
-fn target(session: &Session<f64>, targets: Targets<'_, f64>) -> Target {
-    match targets {
+fn target(session: &Session<f64>, targets: Targets<'_, f64>, output: usize) -> Target {
+    match targets.output(output) {
         Targets::Values(values) => Target::Values(Vector::new(values.data())),
         Targets::Classes(classes) => {
             let indices: Vec<u32> = classes.iter().copied().take(MAX_NUMBERS).collect();
-            let names = session.preprocessing.class_names().unwrap_or_default();
+            let names = session.preprocessing.class_names(output).unwrap_or_default();
             let labels = indices.iter().filter_map(|&index| names.get(index as usize).cloned()).collect();
             Target::Classes { indices, labels }
         }
+        Targets::Several { .. } => unreachable!("the targets of one output"),
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::numbers::{LayerNumbers, ParameterNumbers, SampleNumbers, Target, TensorNumbers, Vector};
 use super::product::{Derivative, Term};
-use super::{Equations, Explanation, LayerFormulas};
+use super::{Equations, Explanation, LayerFormulas, LossFormulas};
 
 const WIDTH: usize = 100;
 
@@ -32,11 +32,6 @@ fn heading(text: &mut String, explanation: &Explanation) {
     line(text, 0, &format!("{name}: input {input:?}, {} layers, {parameters} parameters", layers.len()));
     match explanation.sample.as_ref() {
         Some(sample) => {
-            let target = match &sample.target {
-                Target::Values(values) => format!("t = {}", vector(values)),
-                Target::Classes { indices, labels } if labels.is_empty() => format!("t = class {indices:?}"),
-                Target::Classes { indices, labels } => format!("t = class {indices:?} {labels:?}"),
-            };
             line(
                 text,
                 0,
@@ -47,7 +42,15 @@ fn heading(text: &mut String, explanation: &Explanation) {
                 ),
             );
             equation(text, "", &format!("x = {}", vector(&sample.x)));
-            equation(text, "", &target);
+            for (target, loss) in sample.targets.iter().zip(&explanation.losses) {
+                let of = loss.output.as_ref().map_or_else(String::new, |output| format!(" of {output}"));
+                let target = match target {
+                    Target::Values(values) => vector(values),
+                    Target::Classes { indices, labels } if labels.is_empty() => format!("class {indices:?}"),
+                    Target::Classes { indices, labels } => format!("class {indices:?} {labels:?}"),
+                };
+                equation(text, "", &format!("t{of} = {target}"));
+            }
         }
         None => line(text, 0, "`--sample N` puts in the numbers of training sample N."),
     }
@@ -107,13 +110,24 @@ fn equations_text(text: &mut String, equations: &Equations, depth: usize) {
 }
 
 fn loss_text(text: &mut String, explanation: &Explanation) {
-    let loss = &explanation.loss;
-    line(text, 0, &format!("== loss ({})", loss.kind));
-    equation(text, "forward", &loss.function);
-    equation(text, "local", &loss.derivative);
-    equation(text, "backward", &loss.gradient);
-    if let Some(note) = &loss.note {
-        equation(text, "note", note);
+    for loss in &explanation.losses {
+        let of = loss.output.as_ref().map_or_else(String::new, |output| format!(" of {output}"));
+        line(text, 0, &format!("== loss{of} ({})", loss.kind));
+        equation(text, "forward", &loss.function);
+        equation(text, "local", &loss.derivative);
+        equation(text, "backward", &loss.gradient);
+        if let Some(note) = &loss.note {
+            equation(text, "note", note);
+        }
+    }
+    if let [_, _, ..] = &explanation.losses[..] {
+        let weighted = |loss: &LossFormulas| {
+            format!("{} L_{}", number(loss.weight), loss.output.as_deref().unwrap_or_default())
+        };
+        let terms: Vec<String> = explanation.losses.iter().map(weighted).collect();
+        line(text, 0, "== loss");
+        equation(text, "forward", &format!("L = {}", terms.join(" + ")));
+        equation(text, "backward", "dy of each output = its weight · that of its loss");
     }
     if let Some(sample) = &explanation.sample {
         let dy = sample.layers.last().map(|layer| format!("dy = {}", vector(&layer.dy)));

@@ -1,7 +1,8 @@
 //! One sample through the network, layer by layer, and the slopes of single outputs.
 
 use chainrule_core::layers::Source;
-use chainrule_core::{Loss, Pass, Rows, RowsMut, Targets};
+use chainrule_core::loss::Weighted;
+use chainrule_core::{Masking, Pass, Rows, RowsMut, Targets};
 
 use super::Stage;
 
@@ -14,6 +15,8 @@ pub(super) struct Trace<'a> {
     stages: &'a [Stage],
     theta: &'a [f64],
     x: &'a [f64],
+    /// Which positions of the sample count, if some are padding.
+    mask: Option<Vec<f64>>,
     /// The output of every layer.
     pub(super) y: Vec<Vec<f64>>,
     /// The derivative of the loss by it.
@@ -47,10 +50,16 @@ impl<'a> Trace<'a> {
         stages: &'a [Stage],
         theta: &'a [f64],
         x: &'a [f64],
-        loss: &dyn Loss<f64>,
+        (loss, masking): (&Weighted<f64>, Option<Masking>),
         targets: Targets<'_, f64>,
     ) -> Self {
+        let mask = masking.map(|masking| {
+            let mut mask = vec![0.0; masking.positions];
+            masking.fill(Rows::new(x, x.len()), &mut mask);
+            mask
+        });
         let mut trace = Self {
+            mask,
             stages,
             theta,
             x,
@@ -70,16 +79,16 @@ impl<'a> Trace<'a> {
                 &inputs,
                 output,
                 &mut tape,
-                &mut stage.context(),
+                &mut stage.context(trace.mask()),
             );
             trace.y.push(y);
             trace.tapes.push(tape);
         }
         let last = stages.len() - 1;
         let y = Rows::new(&trace.y[last], stages[last].width());
-        let terms = loss.terms(y);
         let dy = RowsMut::new(&mut trace.dy[last], stages[last].width());
-        trace.loss = loss.gradient(y, targets, terms.recip(), dy) / terms;
+        let mut totals = Vec::new();
+        trace.loss = loss.gradient(Rows::new(x, x.len()), y, targets, dy, &mut totals).mean();
         for index in (0..stages.len()).rev() {
             let pulled = trace.pull(index, &trace.dy[index]);
             for (source, dx) in stages[index].inputs.iter().zip(pulled.dx) {
@@ -92,6 +101,10 @@ impl<'a> Trace<'a> {
             }
         }
         trace
+    }
+
+    fn mask(&self) -> Option<Rows<'_, f64>> {
+        self.mask.as_ref().map(|mask| Rows::new(mask, mask.len()))
     }
 
     /// What a layer reads.
@@ -123,9 +136,21 @@ impl<'a> Trace<'a> {
             })
             .collect();
         let pass = Pass { inputs: &inputs, y, tape: &mut tape };
-        stage.layer.backward(theta, pass, RowsMut::new(&mut dy, width), &mut lent, &mut stage.context());
+        stage.layer.backward(
+            theta,
+            pass,
+            RowsMut::new(&mut dy, width),
+            &mut lent,
+            &mut stage.context(self.mask()),
+        );
         let pass = Pass { inputs: &inputs, y, tape: &mut tape };
-        stage.layer.accumulate(theta, pass, Rows::new(&dy, width), &mut dtheta, &mut stage.context());
+        stage.layer.accumulate(
+            theta,
+            pass,
+            Rows::new(&dy, width),
+            &mut dtheta,
+            &mut stage.context(self.mask()),
+        );
         Pulled { dx, dtheta }
     }
 

@@ -1,20 +1,21 @@
 //! What must fit together for an experiment to be trained, each mistake at its place.
 
-use chainrule_core::{Objective, TargetKind};
-use chainrule_trainer::metrics::Task;
+use chainrule_core::{Masking, Objective, Shape, TargetKind};
+use chainrule_trainer::metrics::{Metric, Task};
 use chainrule_trainer::{Error, SplitError};
 
-use crate::data::{PrepareError, Preprocessing};
+use crate::data::{Mask, OutputTargets, PrepareError, Preprocessing};
 use crate::diagnostic::{Diagnostic, Diagnostics, counted};
 use crate::document::{Node, Place};
 use crate::error::Failure;
 use crate::experiment::Experiment;
-use crate::registry::{Number, Outputs};
+use crate::registry::{Number, Outputs, Registry};
 
-/// Every metric can be had of what the network predicts.
-pub(super) fn check_metrics(experiment: &Experiment, task: Task) -> Result<(), Failure> {
+/// Every metric can be had of what the network predicts, of one of its outputs at least.
+pub(super) fn check_metrics(experiment: &Experiment, tasks: &[Task]) -> Result<(), Failure> {
     let mut mistakes = Diagnostics::new();
-    for (index, metric) in experiment.metrics.iter().enumerate().filter(|(_, metric)| !metric.fits(task)) {
+    let unfit = |metric: &Metric| !tasks.iter().any(|&task| metric.fits(task));
+    for (index, metric) in experiment.metrics.iter().enumerate().filter(|(_, metric)| unfit(metric)) {
         let (compares, help) = match metric.counts() {
             true => (
                 "numbers",
@@ -25,7 +26,8 @@ pub(super) fn check_metrics(experiment: &Experiment, task: Task) -> Result<(), F
                 "the metrics of classes are `accuracy`, `confusion_matrix`, `precision`, `recall`, `f1`",
             ),
         };
-        let message = format!("the metric `{}` does not fit: the loss compares {compares}", metric.name());
+        let losses = if tasks.len() > 1 { "all losses compare" } else { "the loss compares" };
+        let message = format!("the metric `{}` does not fit: {losses} {compares}", metric.name());
         let place = experiment.place(&["metrics", "report", &index.to_string()]);
         mistakes.push(Diagnostic::new(message).at(place).help(help));
     }
@@ -33,24 +35,69 @@ pub(super) fn check_metrics(experiment: &Experiment, task: Task) -> Result<(), F
 }
 
 /// A loss that takes scores must not be given probabilities.
-pub(super) fn check_head(experiment: &Experiment, outputs: Outputs) -> Result<(), Failure> {
-    let doubled = match outputs {
-        Outputs::Values => return Ok(()),
-        Outputs::ClassLogits => "softmax",
-        Outputs::BinaryLogits => "sigmoid",
-    };
-    match experiment.model.head() {
-        Some((activation, place)) if activation == doubled => {
-            let message = format!(
-                "the loss takes scores (logits), but the last layer makes them probabilities by {doubled}"
-            );
-            let help = format!(
-                "remove `activation = \"{doubled}\"`: the loss applies it itself, and so does `predict`"
-            );
+pub(super) fn check_head(experiment: &Experiment, outputs: &[Outputs]) -> Result<(), Failure> {
+    let mut mistakes = Diagnostics::new();
+    for (index, (outputs, goal)) in outputs.iter().zip(&experiment.goals).enumerate() {
+        let doubled = match outputs {
+            Outputs::Values => continue,
+            Outputs::ClassLogits => "softmax",
+            Outputs::BinaryLogits => "sigmoid",
+        };
+        let Some((_, place)) = experiment.model.head(index).filter(|(activation, _)| *activation == doubled)
+        else {
+            continue;
+        };
+        let (whose, layer) = match goal.name.as_str() {
+            "" => ("the loss".to_owned(), "the last layer".to_owned()),
+            name => (format!("the loss of \"{name}\""), "the layer".to_owned()),
+        };
+        let message =
+            format!("{whose} takes scores (logits), but {layer} makes them probabilities by {doubled}");
+        let help =
+            format!("remove `activation = \"{doubled}\"`: the loss applies it itself, and so does `predict`");
+        mistakes.push(Diagnostic::new(message).at(place).help(help));
+    }
+    if mistakes.is_empty() { Ok(()) } else { Err(experiment.mistake(mistakes)) }
+}
+
+/// What `[data] mask_value` marks in samples of this shape.
+pub(super) fn check_mask(experiment: &Experiment, input: &Shape) -> Result<Option<Mask>, Failure> {
+    let Some(value) = experiment.data.mask_value else { return Ok(None) };
+    match input.axes() {
+        [positions, features @ ..] if !features.is_empty() && experiment.model.inputs().count() == 1 => {
+            Ok(Some(Mask { positions: *positions, width: input.len() / positions, value }))
+        }
+        _ => {
+            let message = format!("data.mask_value marks positions, but a sample has the shape {input}");
+            let help = "give it [model] input_shape = [positions, features]; named inputs have no padding";
+            let place = experiment.place(&["data", "mask_value"]);
             Err(experiment.mistake(Diagnostic::new(message).at(place).help(help)))
         }
-        _ => Ok(()),
     }
+}
+
+/// Padding is marked for other positions than layers go over: each of them is named.
+pub(super) fn mask_mistake<F: Number>(
+    experiment: &Experiment,
+    registry: &Registry,
+    input: &Shape,
+    masking: Masking,
+) -> Failure {
+    let marked = masking.positions;
+    let found = match experiment.model.masked_layers::<F>(registry, input) {
+        Ok(found) => found,
+        Err(mistakes) => return experiment.mistake(mistakes),
+    };
+    let mut mistakes = Diagnostics::new();
+    for (label, positions, place) in found.into_iter().filter(|(_, positions, _)| *positions != marked) {
+        let message = format!(
+            "padding is marked for the {marked} positions of the input, but {label}, which skips it, goes over {positions}"
+        );
+        let help =
+            "a layer between them changes the number of positions; padding cannot be followed through it";
+        mistakes.push(Diagnostic::new(message).at(place).help(help));
+    }
+    experiment.mistake(mistakes)
 }
 
 /// `[predict]` has rows of the width of the data, and a name for each or none.
@@ -84,22 +131,35 @@ pub(super) fn check_labels<F: Number>(
     preprocessing: &Preprocessing,
     objective: &Objective<F>,
 ) -> Result<(), Failure> {
-    let TargetKind::Classes(classes) = objective.target_kind() else { return Ok(()) };
-    if let Some(vocabulary) = &preprocessing.vocabulary {
-        return check_vocabulary(experiment, preprocessing.inputs, vocabulary.len(), objective);
+    let mut mistakes = Diagnostics::new();
+    for (index, output) in objective.loss().outputs().iter().enumerate() {
+        let TargetKind::Classes(classes) = output.loss.target_kind() else { continue };
+        if let Some(vocabulary) = &preprocessing.vocabulary {
+            return check_vocabulary(experiment, preprocessing.inputs, vocabulary.len(), objective);
+        }
+        let Some(labels) = preprocessing.of_output(index).labels else { continue };
+        let found = labels.len();
+        if found == classes {
+            continue;
+        }
+        let (layer, named) = called(&output.name);
+        let message = format!(
+            "the data have {}{named}, but {layer} has {}",
+            counted(found, "different label"),
+            counted(classes, "output")
+        );
+        let help = format!("give {layer} `units = {found}`");
+        mistakes.push(Diagnostic::new(message).at(targets_place(experiment)).help(help));
     }
-    let Some(labels) = &preprocessing.labels else { return Ok(()) };
-    let found = labels.len();
-    if found == classes {
-        return Ok(());
+    if mistakes.is_empty() { Ok(()) } else { Err(experiment.mistake(mistakes)) }
+}
+
+/// The layer that gives an output, and what is added where its targets are meant.
+fn called(output: &str) -> (String, String) {
+    match output {
+        "" => ("the last layer".into(), String::new()),
+        name => (format!("the layer \"{name}\""), format!(" for the output \"{name}\"")),
     }
-    let message = format!(
-        "the data have {}, but the last layer has {}",
-        counted(found, "different label"),
-        counted(classes, "output")
-    );
-    let help = format!("give the last layer `units = {found}`");
-    Err(experiment.mistake(Diagnostic::new(message).at(targets_place(experiment)).help(help)))
 }
 
 /// Every position of a text has a score for every token.
@@ -109,8 +169,9 @@ fn check_vocabulary<F: Number>(
     tokens: usize,
     objective: &Objective<F>,
 ) -> Result<(), Failure> {
-    let output = objective.network().output_shape();
-    if output.last() == tokens && objective.targets_per_sample() == context {
+    let judged = &objective.loss().outputs()[0];
+    let output = &judged.shape;
+    if output.last() == tokens && judged.targets_per_sample() == context {
         return Ok(());
     }
     let message = format!(
@@ -135,9 +196,16 @@ fn targets_place(experiment: &Experiment) -> Place {
 
 /// Data that cannot be split or are of other classes.
 pub(super) fn prepare_mistake(experiment: &Experiment, error: &PrepareError) -> Failure {
+    if let PrepareError::Content { path, message } = error {
+        return Failure::Data { path: path.clone(), message: message.clone() };
+    }
     let place = match error {
         PrepareError::Split(SplitError::Empty { part, .. }) => experiment.place(&["data", part]),
-        PrepareError::Label(_) => targets_place(experiment),
+        PrepareError::Label(_) | PrepareError::Columns { .. } => targets_place(experiment),
+        PrepareError::ClassIndex { row, column, .. } => {
+            experiment.place(&["data", "y", &row.to_string(), &column.to_string()])
+        }
+        PrepareError::OneOutput => experiment.place(&["data", "type"]),
         PrepareError::Vocabulary => experiment.place(&["data", "type"]),
         _ => experiment.place(&["data"]),
     };
@@ -145,18 +213,41 @@ pub(super) fn prepare_mistake(experiment: &Experiment, error: &PrepareError) -> 
 }
 
 /// Data that do not fit the network, at the place in the file where they stand; `samples` are those of the part.
-pub(super) fn data_mistake(experiment: &Experiment, error: &Error, samples: &[u32]) -> Failure {
+pub(super) fn data_mistake(
+    experiment: &Experiment,
+    error: &Error,
+    samples: &[u32],
+    outputs: &[OutputTargets],
+) -> Failure {
+    // Of several outputs, the one whose targets do not fit, and its first column.
+    let (output, error) = match error {
+        Error::Output { name, source } => (name.as_str(), source.as_ref()),
+        error => ("", error),
+    };
+    let column: usize = match outputs.iter().position(|other| other.name == output) {
+        Some(index) if outputs.len() > 1 => outputs[..index].iter().map(|output| output.columns).sum(),
+        _ => 0,
+    };
     // In the file, samples are counted before they are split.
     let error = match *error {
         Error::ClassRange { sample, class, classes } => {
             &Error::ClassRange { sample: samples[sample] as usize, class, classes }
         }
+        Error::IndexRange { sample, value, limit } => {
+            &Error::IndexRange { sample: samples[sample] as usize, value, limit }
+        }
         _ => error,
     };
     let place = match error {
         Error::ClassRange { sample, .. } => {
-            let written = experiment.resolved.at(&["data", "y", &sample.to_string()]);
+            let (sample, column) = (sample.to_string(), column.to_string());
+            let path = ["data", "y", &sample, &column];
+            let written = experiment.resolved.at(&path).or(experiment.resolved.at(&path[..3]));
             written.map_or_else(|| targets_place(experiment), |node| node.place)
+        }
+        Error::IndexRange { sample, .. } => {
+            let written = experiment.resolved.at(&["data", "x", &sample.to_string()]);
+            written.map_or_else(|| experiment.place(&["data"]), |node| node.place)
         }
         Error::DataShape { what: "targets", .. } | Error::TargetKind { .. } => targets_place(experiment),
         _ => experiment.place(&["data"]),
@@ -168,7 +259,7 @@ pub(super) fn data_mistake(experiment: &Experiment, error: &Error, samples: &[u3
             "the network must give one row of scores a sample; set `[model] input_shape` to one axis".into(),
         ),
         Error::DataShape { what: "targets", found, .. } => {
-            Some(format!("give the last layer `units = {found}`"))
+            Some(format!("give {} `units = {found}`", called(output).0))
         }
         _ => None,
     };

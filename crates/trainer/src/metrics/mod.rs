@@ -7,7 +7,7 @@ mod classes;
 mod numbers;
 mod scorer;
 
-pub use scorer::{Scorer, Scoring};
+pub use scorer::{Scored, ScoredOutput, Scorer, Scoring};
 
 /// What the outputs of a network say.
 #[derive(Clone, Copy, Debug, PartialEq)]

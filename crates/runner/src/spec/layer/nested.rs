@@ -86,14 +86,18 @@ mod tests {
         let registry = Registry::standard();
         let experiment = Experiment::load(&path, &[], &registry).map_err(|failure| failure.render(false))?;
         let shape = Shape::vector(2).unwrap();
-        match experiment.model.build::<f64>(&registry, &shape, Head::Keep) {
+        match experiment.model.build::<f64>(&registry, &shape, &[Head::Keep]) {
             Ok(_) => Ok(experiment),
             Err(found) => Err(found.iter().map(|mistake| format!("{}\n", mistake.message)).collect()),
         }
     }
 
     fn network(experiment: &Experiment) -> Box<dyn Layer<f64>> {
-        experiment.model.build(&Registry::standard(), &Shape::vector(2).unwrap(), Head::Keep).unwrap()
+        experiment
+            .model
+            .build(&Registry::standard(), &Shape::vector(2).unwrap(), &[Head::Keep])
+            .unwrap()
+            .layer
     }
 
     #[test]
@@ -166,7 +170,10 @@ mod tests {
         let registry = Registry::standard();
         let experiment = load(layers).unwrap();
         let plan = |head| experiment.model.build::<f64>(&registry, &Shape::vector(2).unwrap(), head).unwrap();
-        assert_eq!(plan(Head::Keep).parameters().len(), plan(Head::Fused).parameters().len());
-        assert!(experiment.model.head().is_none());
+        assert_eq!(
+            plan(&[Head::Keep]).layer.parameters().len(),
+            plan(&[Head::Fused]).layer.parameters().len()
+        );
+        assert!(experiment.model.head(0).is_none());
     }
 }

@@ -3,8 +3,7 @@
 //! A loss is a sum of terms, so a part of the positions has a part of the sum: runs of positions that count are given
 //! to it one after the other, and it never learns that there was padding between them.
 
-use super::Total;
-use crate::{Float, Loss, Masking, Rows, RowsMut, Targets};
+use crate::{Float, Loss, Masking, Rows, RowsMut, Targets, Total};
 
 /// Calls `work` with every longest run `start..end` of positions of the batch that count.
 fn for_each_run<F: Float>(masking: Masking, x: Rows<'_, F>, mut work: impl FnMut(usize, usize)) {
@@ -46,9 +45,9 @@ pub(super) fn value<F: Float>(
     total
 }
 
-/// The same; writes the gradient of the mean, which is zero where there is padding.
+/// The same; writes the gradient of `weight` times the mean, which is zero where there is padding.
 pub(super) fn gradient<F: Float>(
-    loss: &dyn Loss<F>,
+    (loss, weight): (&dyn Loss<F>, f64),
     masking: Masking,
     x: Rows<'_, F>,
     y: Rows<'_, F>,
@@ -62,7 +61,7 @@ pub(super) fn gradient<F: Float>(
         terms += loss.terms(Rows::new(&y.data()[start * width..end * width], width));
     });
     // A batch of nothing but padding has no terms and no gradient.
-    let scale = if terms > 0.0 { F::of(terms.recip()) } else { F::zero() };
+    let scale = if terms > 0.0 { F::of(weight / terms) } else { F::zero() };
     dy.data().fill(F::zero());
     let mut sum = 0.0;
     for_each_run(masking, x, |start, end| {
