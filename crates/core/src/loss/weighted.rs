@@ -174,3 +174,132 @@ impl<F: Float> Weighted<F> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::activation::{Linear, Tanh};
+    use crate::gradcheck::{Options, check_objective, numbers};
+    use crate::layers::{Bundle, Dense, Graph, Node, Source};
+    use crate::loss::{CrossEntropy, Mae, Mse, TargetData};
+    use crate::{Ctx, Inline, Objective, Workspace, parameter_count};
+
+    fn shape(axes: &[usize]) -> Shape {
+        Shape::new(axes).unwrap()
+    }
+
+    fn output(name: &str, axes: &[usize], loss: impl Loss<f64> + 'static, weight: f64) -> OutputLoss<f64> {
+        OutputLoss { name: name.into(), shape: shape(axes), loss: Box::new(loss), weight }
+    }
+
+    /// A stem that is read by both outputs, the first of which the second reads too.
+    fn objective() -> Objective<f64> {
+        let dense = |inputs, units| Box::new(Dense::new(&shape(&[inputs]), units, Box::new(Tanh)).unwrap());
+        let nodes = vec![
+            Node::new("stem", dense(4, 5), vec![Source::Input(0)]),
+            Node::new("kind", dense(5, 3), vec![Source::Node(0)]),
+            Node::new("price", dense(3, 2), vec![Source::Node(1)]),
+            Node::new(
+                "all",
+                Box::new(Bundle::new(&[shape(&[3]), shape(&[2]), shape(&[5])]).unwrap()),
+                vec![Source::Node(1), Source::Node(2), Source::Node(0)],
+            ),
+        ];
+        let network = Box::new(Graph::new(vec![shape(&[4])], nodes).unwrap());
+        let outputs = vec![
+            output("kind", &[3], CrossEntropy::new(3), 1.0),
+            output("price", &[2], Mse, 0.25),
+            output("stem", &[5], Mse, 3.0),
+        ];
+        Objective::several(network, outputs).unwrap()
+    }
+
+    fn targets(rows: usize) -> Vec<TargetData<f64>> {
+        let classes = (0..3).cycle().take(rows).collect();
+        vec![
+            TargetData::Classes { data: classes, per_sample: 1 },
+            TargetData::Values { data: numbers(2 * rows, 3, 1), width: 2 },
+            TargetData::Values { data: numbers(5 * rows, 3, 2), width: 5 },
+        ]
+    }
+
+    #[test]
+    fn gradients_of_several_outputs_equal_central_differences() {
+        let objective = objective();
+        let theta = numbers(parameter_count(&objective.parameters()).unwrap(), 1, 0);
+        for rows in [1, 2, 7] {
+            let (x, targets) = (numbers(4 * rows, 2, 0), targets(rows));
+            let targets = Targets::of(&targets, 0..rows);
+            let report =
+                check_objective(&objective, &theta, Rows::new(&x, 4), targets, Options::default()).unwrap();
+            assert!(report.proves(), "{rows} rows: {report:#?}");
+        }
+    }
+
+    #[test]
+    fn the_loss_is_the_weighted_sum_of_the_means_whatever_the_parts() {
+        let objective = objective();
+        let theta = numbers(parameter_count(&objective.parameters()).unwrap(), 1, 0);
+        let (x, targets) = (numbers(4 * 7, 2, 0), targets(7));
+        let mut workspace = Workspace::new(objective.network(), 7).unwrap();
+        let mut evaluate = |range: std::ops::Range<usize>| {
+            let inputs = Rows::new(&x[4 * range.start..4 * range.end], 4);
+            let (targets, ctx) = (Targets::of(&targets, range), &mut Ctx::evaluate(&Inline, &[]));
+            let loss = objective.value(&theta, &[inputs], targets, &mut workspace, ctx).mean();
+            (loss, workspace.totals().to_vec())
+        };
+        let (whole, totals) = evaluate(0..7);
+        let by_hand = totals[0].mean() + 0.25 * totals[1].mean() + 3.0 * totals[2].mean();
+        assert!((whole - by_hand).abs() < 1e-14, "{whole} {by_hand}");
+        assert_eq!((totals[0].terms, totals[1].terms, totals[2].terms), (7.0, 14.0, 35.0));
+        let mut sums = [Total::NONE; 3];
+        for part in [0..2, 2..7] {
+            sums.iter_mut().zip(evaluate(part).1).for_each(|(sum, total)| *sum += total);
+        }
+        assert!((objective.loss().of(&sums) - whole).abs() < 1e-14);
+    }
+
+    #[test]
+    fn padding_is_left_out_of_the_outputs_that_have_its_positions() {
+        let dense = |units| Box::new(Dense::new(&shape(&[3, 2]), units, Box::new(Linear)).unwrap());
+        let bundle = Bundle::new(&[shape(&[3, 2]), shape(&[3, 1])]).unwrap();
+        let nodes = vec![
+            Node::new("a", dense(2), vec![Source::Input(0)]),
+            Node::new("b", dense(1), vec![Source::Input(0)]),
+            Node::new("all", Box::new(bundle), vec![Source::Node(0), Source::Node(1)]),
+        ];
+        let network = Box::new(Graph::new(vec![shape(&[3, 2])], nodes).unwrap());
+        let outputs = vec![output("a", &[3, 2], CrossEntropy::new(2), 2.0), output("b", &[3, 1], Mae, 1.0)];
+        let masking = Masking { positions: 3, width: 2, value: 9.0 };
+        let objective = Objective::several(network, outputs).unwrap().with_masking(masking).unwrap();
+        assert!(objective.loss_is_masked());
+        let theta = numbers(9, 1, 0);
+        let x = [1.0, 2.0, -1.0, 0.5, 9.0, 9.0, 9.0, 9.0, 0.3, 9.0, 9.0, 9.0];
+        let targets = [
+            TargetData::Classes { data: vec![0, 1, 0, 1, 1, 0], per_sample: 3 },
+            TargetData::Values { data: vec![4.0, -3.0, f64::NAN, f64::NAN, 5.0, f64::NAN], width: 3 },
+        ];
+        let x = Rows::new(&x, 6);
+        let targets = Targets::of(&targets, 0..2);
+        let mut workspace = Workspace::new(objective.network(), 2).unwrap();
+        let ctx = &mut Ctx::evaluate(&Inline, &[]);
+        assert!(objective.value(&theta, &[x], targets, &mut workspace, ctx).sum.is_finite());
+        assert_eq!(workspace.totals().iter().map(|total| total.terms).collect::<Vec<_>>(), [3.0, 3.0]);
+    }
+
+    #[test]
+    fn refuses_what_is_no_sum_of_losses() {
+        let found = shape(&[5]);
+        let new = |outputs| Weighted::new(outputs, &found).err();
+        assert_eq!(new(vec![output("a", &[3], Mse, 1.0), output("b", &[2], Mse, 0.5)]), None);
+        assert!(matches!(new(Vec::new()), Some(Error::InputCount { found: 0, .. })));
+        assert!(matches!(new(vec![output("a", &[3], Mse, 1.0)]), Some(Error::LossShape { .. })));
+        assert!(matches!(
+            new(vec![output("a", &[5], CrossEntropy::new(3), 1.0)]),
+            Some(Error::LossShape { .. })
+        ));
+        for weight in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(matches!(new(vec![output("a", &[5], Mse, weight)]), Some(Error::LossWeight { .. })));
+        }
+    }
+}
