@@ -20,8 +20,11 @@ use chainrule_core::{
     Shape, TargetKind, Workspace, initialize, matmul, parameter_count,
 };
 use chainrule_tests::{chain, classes, dense, numbers, vector};
-use chainrule_trainer::optimizer::{DecayOn, Step};
-use chainrule_trainer::{Dataset, Optimizer, Order, Settings, Sgd, Silent, TargetData, Threads, Trainer};
+use chainrule_trainer::optimizer::{Clip, DecayOn, Step};
+use chainrule_trainer::schedule::{Cosine, Warmup};
+use chainrule_trainer::{
+    Adam, Dataset, Optimizer, Order, RmsProp, Settings, Sgd, Silent, TargetData, Threads, Trainer,
+};
 
 /// A frame of the file that names the kernel, as a backtrace writes it.
 const KERNEL: &str = "chainrule_core::matmul::";
@@ -242,9 +245,20 @@ fn warm_step<F: Float>(
     watched(watch, || step(2))
 }
 
-fn optimizers() -> [Sgd; 3] {
-    let heavy = Sgd::new().with_momentum(0.9).with_weight_decay(0.01);
-    [Sgd::new(), heavy, heavy.with_nesterov().unwrap()]
+fn heavy() -> Sgd {
+    Sgd::new().with_momentum(0.9).with_weight_decay(0.01)
+}
+
+fn optimizers<F: Float>() -> Vec<Box<dyn Optimizer<F>>> {
+    vec![
+        Box::new(Sgd::new()),
+        Box::new(heavy()),
+        Box::new(heavy().with_nesterov().unwrap()),
+        Box::new(Adam::new()),
+        Box::new(Adam::decoupled()),
+        Box::new(RmsProp::new()),
+        Box::new(RmsProp::new().with_momentum(0.9).centered()),
+    ]
 }
 
 /// What `watch` sees of a whole run over a ragged number of samples, evaluated in every epoch.
@@ -264,12 +278,13 @@ fn run<F: Float>(
         validation: Some(&validation),
         scoring: None,
         optimizer: &Sgd::new().with_momentum(0.9),
+        schedule: &Warmup::new(Box::new(Cosine::new(0.01, 0.0, 50)), 3, 0.0),
         settings: Settings {
             epochs,
             batch_size: size.rows,
             order,
             seed: 0,
-            learning_rate: 0.01,
+            clip: Clip { norm: Some(1.0), value: Some(1.0) },
             decay_on: DecayOn::Weights,
             log_every: 1,
             evaluate_train: true,
@@ -283,7 +298,7 @@ const ORDERS: [Order; 2] = [Order::Fixed, Order::Shuffled { seed: 4 }];
 
 fn assert_small_steps_allocate_nothing<F: Float>() {
     for objective in objectives::<F>(SMALL) {
-        let seen = warm_step(Watch::Count, &objective, &optimizers()[1], SMALL.rows);
+        let seen = warm_step(Watch::Count, &objective, &heavy(), SMALL.rows);
         assert_eq!(seen, Allocations::default(), "{objective:?}");
     }
 }
@@ -296,7 +311,7 @@ fn a_warm_step_of_a_small_net_allocates_nothing() {
 
 fn assert_large_steps_allocate_for_the_kernel_only<F: Float>() {
     for objective in objectives::<F>(LARGE) {
-        let seen = warm_step(Watch::Trace, &objective, &optimizers()[1], LARGE.rows);
+        let seen = warm_step(Watch::Trace, &objective, &heavy(), LARGE.rows);
         assert_eq!(seen.elsewhere, 0, "{objective:?}");
         assert!(seen.in_kernel > 0, "{objective:?} is not large");
     }
@@ -312,8 +327,8 @@ fn a_warm_step_of_a_large_net_allocates_only_in_the_file_that_names_the_kernel()
 #[test]
 fn no_optimizer_allocates() {
     let objective = Objective::<f64>::new(line(SMALL, Tanh), Box::new(Mse)).unwrap();
-    for optimizer in optimizers() {
-        let seen = warm_step(Watch::Count, &objective, &optimizer, SMALL.rows);
+    for optimizer in optimizers::<f64>() {
+        let seen = warm_step(Watch::Count, &objective, optimizer.as_ref(), SMALL.rows);
         assert_eq!(seen, Allocations::default(), "{optimizer:?}");
     }
 }

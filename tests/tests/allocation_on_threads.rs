@@ -10,7 +10,8 @@ use chainrule_core::activation::{Gelu, Linear};
 use chainrule_core::loss::Mse;
 use chainrule_core::{Objective, initialize, parameter_count};
 use chainrule_tests::{chain, dense, numbers};
-use chainrule_trainer::optimizer::DecayOn;
+use chainrule_trainer::optimizer::{Clip, DecayOn};
+use chainrule_trainer::schedule::Constant;
 use chainrule_trainer::{
     Dataset, Observer, Order, Progress, Record, Settings, Sgd, TargetData, Threads, Trainer,
 };
@@ -68,12 +69,13 @@ fn fewest(threads: usize) -> usize {
         validation: None,
         scoring: None,
         optimizer: &Sgd::new().with_momentum(0.9),
+        schedule: &Constant(0.01),
         settings: Settings {
             epochs: EPOCHS,
             batch_size: 200,
             order: Order::Shuffled { seed: 4 },
             seed: 0,
-            learning_rate: 0.01,
+            clip: Clip::default(),
             decay_on: DecayOn::All,
             log_every: 1,
             evaluate_train: true,

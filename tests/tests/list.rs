@@ -6,9 +6,17 @@ use chainrule_tests::runner::Runner;
 fn list_alone_lists_the_kinds() {
     let ended = Runner::new().done(["list"]);
     let kinds: Vec<&str> = ended.stdout.lines().filter_map(|line| line.split(' ').next()).collect();
-    for kind in
-        ["layers", "activations", "losses", "optimizers", "initializers", "data", "metrics", "templates"]
-    {
+    for kind in [
+        "layers",
+        "activations",
+        "losses",
+        "optimizers",
+        "schedules",
+        "initializers",
+        "data",
+        "metrics",
+        "templates",
+    ] {
         assert!(kinds.contains(&kind), "{kinds:?}");
         assert_eq!(Runner::new().done(["list", kind]).stderr, "");
     }

@@ -4,7 +4,8 @@ use chainrule_core::activation::Sigmoid;
 use chainrule_core::loss::Mse;
 use chainrule_core::{Ctx, Inline, Objective, Rows, Targets, Workspace};
 use chainrule_tests::{Records, chain, dense};
-use chainrule_trainer::optimizer::DecayOn;
+use chainrule_trainer::optimizer::{Clip, DecayOn};
+use chainrule_trainer::schedule::Constant;
 use chainrule_trainer::{Dataset, Order, Settings, Sgd, TargetData, Threads, Trainer};
 use serde_json::Value;
 
@@ -213,12 +214,13 @@ fn training_ends_where_the_notebook_ends() {
         validation: None,
         scoring: None,
         optimizer: &Sgd::new(),
+        schedule: &Constant(reference.learning_rate),
         settings: Settings {
             epochs: reference.epochs,
             batch_size: 1,
             order: Order::Fixed,
             seed: 0,
-            learning_rate: reference.learning_rate,
+            clip: Clip::default(),
             decay_on: DecayOn::All,
             log_every: 10,
             evaluate_train: true,

@@ -149,7 +149,9 @@ fn the_resolved_file_has_every_default() {
         bias = true
         activation = { type = 'leaky_relu', slope = 0.01 }
         weight_init = 'xavier_uniform'
-        bias_init = 'zeros'",
+        bias_init = 'zeros'
+        trainable = true
+        lr_mult = 1.0",
     );
     // Later tables and keys may add their defaults: what is here must stay.
     for (table, keys) in expected.as_object().expect("tables") {

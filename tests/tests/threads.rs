@@ -9,7 +9,8 @@ use chainrule_core::{
     Ctx, Executor, Float, Inline, Layer, Objective, Total, Workspace, initialize, parameter_count,
 };
 use chainrule_tests::{Records, chain, classes, dense, numbers, vector};
-use chainrule_trainer::optimizer::DecayOn;
+use chainrule_trainer::optimizer::{Clip, DecayOn};
+use chainrule_trainer::schedule::Constant;
 use chainrule_trainer::{Dataset, Evaluator, Order, Settings, Sgd, TargetData, Threads, Trainer, Values};
 
 const THREADS: [usize; 5] = [1, 2, 3, 4, 8];
@@ -72,12 +73,13 @@ fn trained<F: Float>(objective: &Objective<F>, data: [&Dataset<F>; 2], count: us
         validation: Some(data[1]),
         scoring: None,
         optimizer: &Sgd::new().with_momentum(0.9),
+        schedule: &Constant(0.1),
         settings: Settings {
             epochs: 2,
             batch_size: BATCH,
             order: Order::Shuffled { seed: 5 },
             seed: 0,
-            learning_rate: 0.1,
+            clip: Clip { norm: Some(0.05), value: None },
             decay_on: DecayOn::All,
             log_every: 1,
             evaluate_train: true,

@@ -103,6 +103,11 @@ pub enum Error {
         /// Positions of the layer.
         found: usize,
     },
+    /// A factor of the learning rate that is not a number greater than 0.
+    #[error(
+        "the factor of the learning rate must be a number greater than 0; to train nothing, freeze the layer"
+    )]
+    RateFactor,
     /// A loss cannot judge outputs of this shape.
     #[error("{loss} needs {need}, but the network gives {found}")]
     LossShape {

@@ -63,6 +63,24 @@ pub fn for_each_tile<F: Float>(
     executor.for_each_chunk(data, tile * width, &|index, piece| work(index * tile, piece));
 }
 
+/// As [`for_each_tile`], for rows that no matrix product reads, such as the statistics of one channel: a tile may be a
+/// single row.
+#[inline]
+pub fn for_each_item<F: Float>(
+    executor: &dyn Executor<F>,
+    data: &mut [F],
+    width: usize,
+    work_per_row: usize,
+    work: impl Fn(usize, &mut [F]) + Sync,
+) {
+    let rows = data.len() / width;
+    let tile = MIN_TILE_WORK.div_ceil(work_per_row.max(1));
+    if rows <= tile {
+        return work(0, data);
+    }
+    executor.for_each_chunk(data, tile * width, &|index, piece| work(index * tile, piece));
+}
+
 /// The most tiles that [`for_each_tile_with`] makes.
 pub const MAX_TILES: usize = 32;
 
@@ -115,6 +133,16 @@ mod tests {
         });
         let expected = (0..1000).flat_map(|row| [row as f64; 3]);
         assert!(data.into_iter().eq(expected));
+    }
+
+    #[test]
+    fn an_item_may_be_a_tile_of_its_own() {
+        let mut data = vec![f64::NAN; 3 * 2];
+        for_each_item(&Inline, &mut data, 2, 1 << 20, |item, values| {
+            assert_eq!(values.len(), 2);
+            values.fill(item as f64);
+        });
+        assert_eq!(data, [0.0, 0.0, 1.0, 1.0, 2.0, 2.0]);
     }
 
     #[test]

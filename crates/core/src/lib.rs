@@ -6,6 +6,7 @@
 //! Start reading at [`Layer`], then `layers/dense.rs`, which is the notebook's derivation in matrix form.
 
 pub mod activation;
+mod columns;
 mod context;
 mod derivation;
 mod error;
@@ -25,6 +26,7 @@ mod rows;
 mod shape;
 
 pub use activation::{Activation, Elementwise};
+pub use columns::{Columns, ColumnsMut};
 pub use context::{Buffer, Ctx, Draw, Mode, buffer_count, initial_buffers};
 pub use derivation::{Derivation, Formula, Rule, Symbol};
 pub use error::Error;

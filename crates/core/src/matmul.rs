@@ -14,7 +14,7 @@ use std::ops::Range;
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2, ShapeBuilder};
 
-use crate::{Float, Rows, RowsMut};
+use crate::{Columns, ColumnsMut, Float, Rows, RowsMut};
 
 /// Multiply-adds below which plain loops are faster than the kernel's packing.
 const SMALL: usize = 512;
@@ -171,6 +171,50 @@ pub fn sum<F: Float>(a: &[F]) -> F {
     lanes.into_iter().sum::<F>() + rest.iter().copied().sum::<F>()
 }
 
+/// `y += x wᵀ` as [`add_x_wt`], between columns of larger matrices.
+#[inline]
+pub fn add_columns_wt<F: Float>(x: &Columns<'_, F>, w: Rows<'_, F>, mut y: ColumnsMut<'_, F>) {
+    debug_assert!(x.width() == w.width() && y.width() == w.len());
+    if x.len() * w.data().len() > SMALL {
+        return general_mat_mul(F::one(), &x.view(), &w.view().reversed_axes(), F::one(), &mut y.view_mut());
+    }
+    for (x, y) in x.iter().zip(y.iter_mut()) {
+        for (w, y) in w.iter().zip(y) {
+            *y += dot(w, x);
+        }
+    }
+}
+
+/// `dx += dz w` between columns of larger matrices: [`dz_w`], but added. A `w` that is used again and again is read
+/// faster by this product than its transpose by [`add_columns_wt`].
+#[inline]
+pub fn add_columns_w<F: Float>(dz: &Columns<'_, F>, w: Rows<'_, F>, mut dx: ColumnsMut<'_, F>) {
+    debug_assert!(dz.width() == w.len() && dx.width() == w.width());
+    if dz.len() * w.data().len() > SMALL {
+        return general_mat_mul(F::one(), &dz.view(), &w.view(), F::one(), &mut dx.view_mut());
+    }
+    for (dz, dx) in dz.iter().zip(dx.iter_mut()) {
+        for (&dz, w) in dz.iter().zip(w.iter()) {
+            add_scaled(dz, w, dx);
+        }
+    }
+}
+
+/// `dw += dzᵀ x` as [`add_dzt_x`], of columns of larger matrices; those of `dz` are the outputs.
+#[inline]
+pub fn add_columnst_x<F: Float>(dz: &Columns<'_, F>, x: &Columns<'_, F>, mut dw: RowsMut<'_, F>) {
+    debug_assert!(dz.len() == x.len() && dw.width() == x.width());
+    if dz.len() * dz.width() * x.width() > SMALL {
+        let dzt = dz.view().reversed_axes();
+        return general_mat_mul(F::one(), &dzt, &x.view(), F::one(), &mut dw.view_mut());
+    }
+    for (dz, x) in dz.iter().zip(x.iter()) {
+        for (&dz, dw) in dz.iter().zip(dw.iter_mut()) {
+            add_scaled(dz, x, dw);
+        }
+    }
+}
+
 #[inline]
 fn dot<F: Float>(a: &[F], b: &[F]) -> F {
     a.iter().zip(b).fold(F::zero(), |sum, (&a, &b)| sum + a * b)
@@ -271,6 +315,40 @@ mod tests {
             let (a, b) = (numbers(len, 1), numbers(len, 2));
             assert!((sum(&a) - a.iter().sum::<f64>()).abs() < 1e-12);
             assert!((long_dot(&a, &b) - dot(&a, &b)).abs() < 1e-12);
+        }
+    }
+
+    /// The same between columns: as between copies of them, and the other columns stay.
+    #[test]
+    fn products_of_columns_equal_those_of_copies() {
+        for (n, m, k) in [(1, 1, 1), (2, 3, 2), (9, 8, 7), (20, 16, 12)] {
+            let (x, w, z) = (numbers(n * (k + 3), 1), numbers(m * k, 2), numbers(n * (m + 2), 3));
+            let part = |data: &[f64], stride: usize, columns: Range<usize>| -> Vec<f64> {
+                data.chunks(stride).flat_map(|row| row[columns.clone()].to_vec()).collect()
+            };
+            let (x_part, z_part) = (part(&x, k + 3, 2..k + 2), part(&z, m + 2, 1..m + 1));
+            let x_columns = Columns::new(Rows::new(&x, k + 3), 2..k + 2);
+            let z_columns = Columns::new(Rows::new(&z, m + 2), 1..m + 1);
+            let w_rows = Rows::new(&w, k);
+            let close = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12);
+
+            let (mut y, mut expected) = (z.clone(), z_part.clone());
+            let target = ColumnsMut::new(RowsMut::new(&mut y, m + 2), 1..m + 1);
+            add_columns_wt(&x_columns, w_rows, target);
+            add_x_wt(Rows::new(&x_part, k), w_rows, RowsMut::new(&mut expected, m));
+            assert!(close(&part(&y, m + 2, 1..m + 1), &expected));
+            assert_eq!(part(&y, m + 2, 0..1), part(&z, m + 2, 0..1));
+
+            let (mut dx, mut expected) = (vec![0.5; n * k], vec![f64::NAN; n * k]);
+            add_columns_w(&z_columns, w_rows, RowsMut::new(&mut dx, k).into());
+            dz_w(Rows::new(&z_part, m), w_rows, RowsMut::new(&mut expected, k));
+            expected.iter_mut().for_each(|dx| *dx += 0.5);
+            assert!(close(&dx, &expected));
+
+            let (mut dw, mut expected) = (vec![0.5; m * k], vec![0.5; m * k]);
+            add_columnst_x(&z_columns, &x_columns, RowsMut::new(&mut dw, k));
+            add_dzt_x(Rows::new(&z_part, m), 0..m, Rows::new(&x_part, k), RowsMut::new(&mut expected, k));
+            assert!(close(&dw, &expected));
         }
     }
 }

@@ -29,6 +29,23 @@ pub struct Parameter {
     /// How many inputs one output of the layer sums over, and how many outputs one input reaches: what the
     /// initialisers scale by.
     pub fans: Fans,
+    /// Whether training changes it. Its gradient is computed all the same.
+    pub trainable: bool,
+    /// A factor of the learning rate, greater than 0.
+    pub rate: f64,
+}
+
+impl Parameter {
+    /// A parameter that is trained at the learning rate as it is.
+    pub fn new(
+        name: impl Into<String>,
+        shape: Shape,
+        role: Role,
+        initializer: Initializer,
+        fans: Fans,
+    ) -> Self {
+        Self { name: name.into(), shape, role, initializer, fans, trainable: true, rate: 1.0 }
+    }
 }
 
 /// Fan-in and fan-out of a weight (Glorot & Bengio, 2010).

@@ -23,6 +23,10 @@ pub enum Purpose {
     Gradcheck = 4,
     /// Dropout and noise in a training step.
     Noise = 5,
+    /// Samples that are made up.
+    Synthetic = 6,
+    /// The tokens of a generated text.
+    Generate = 7,
 }
 
 /// The generator for one use: the same arguments always give the same numbers, different ones unrelated numbers.

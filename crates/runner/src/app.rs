@@ -10,7 +10,7 @@ use crate::cli::{self, Cli, Command, VerbosityArgs};
 use crate::commands;
 use crate::console::{Console, Verbosity, colours_stderr};
 use crate::progress::Style;
-use crate::registry::{ActivationSpec, LayerSpec, LossSpec, OptimizerSpec, Registry, Taken};
+use crate::registry::{ActivationSpec, LayerSpec, LossSpec, OptimizerSpec, Registry, ScheduleSpec, Taken};
 
 /// The runner over a registry of one's own.
 ///
@@ -55,6 +55,11 @@ impl App {
         self.with(Registry::optimizer::<S>)
     }
 
+    /// Adds a schedule of the learning rate.
+    pub fn schedule<S: ScheduleSpec>(self) -> Self {
+        self.with(Registry::schedule::<S>)
+    }
+
     fn with(mut self, add: impl FnOnce(&mut Registry) -> Result<(), Taken>) -> Self {
         let added = add(&mut self.registry);
         self.taken = self.taken.or(added.err());
@@ -96,6 +101,7 @@ impl App {
             Command::Completions(arguments) => commands::completions::run(arguments, console),
             Command::Man(arguments) => commands::man::run(arguments, console),
             Command::Predict(arguments) => commands::predict::run(arguments, registry, console),
+            Command::Generate(arguments) => commands::generate::run(arguments, registry, console),
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,
@@ -133,6 +139,7 @@ fn verbosity(command: &Command) -> Verbosity {
         Command::Completions(arguments) => arguments.verbosity,
         Command::Man(arguments) => arguments.verbosity,
         Command::Predict(arguments) => arguments.run.verbosity,
+        Command::Generate(arguments) => arguments.run.verbosity,
     };
     match (quiet, verbose) {
         (true, _) => Verbosity::Quiet,

@@ -17,6 +17,8 @@ pub enum Kind {
     Losses,
     /// `type` in `[optimizer]`.
     Optimizers,
+    /// `type` in `[lr_schedule]`.
+    Schedules,
     /// `weight_init` and `bias_init`.
     Initializers,
     /// `type` in `[data]`.
@@ -40,6 +42,7 @@ impl Kind {
             Self::Activations => "/$defs/activation",
             Self::Losses => "/properties/loss",
             Self::Optimizers => "/properties/optimizer",
+            Self::Schedules => "/properties/lr_schedule",
             Self::Initializers => "/$defs/initializer",
             Self::Data => "/properties/data",
             Self::Metrics => "/properties/metrics/properties/report/items",
@@ -201,6 +204,8 @@ mod tests {
         assert_eq!(names(Kind::Activations), registered);
         let registered: Vec<&str> = registry.optimizers().iter().map(|entry| entry.name).collect();
         assert_eq!(names(Kind::Optimizers), registered);
+        let registered: Vec<&str> = registry.schedules().iter().map(|entry| entry.name).collect();
+        assert_eq!(names(Kind::Schedules), registered);
         let registered: Vec<&str> = registry.data_types().iter().map(|entry| entry.name).collect();
         assert_eq!(names(Kind::Data), registered);
         assert_eq!(names(Kind::Initializers).len(), 11);

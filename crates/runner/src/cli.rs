@@ -59,6 +59,8 @@ pub enum Command {
     Eval(RunArgs),
     /// Predict the rows of a CSV file with a run's model.
     Predict(PredictArgs),
+    /// Continue a text with a run's model, token by token.
+    Generate(GenerateArgs),
     /// Print the JSON Schema of experiment files, for editors.
     Schema(SchemaArgs),
     /// List what an experiment may name: layers, losses, ...; and the keys of each.
@@ -195,6 +197,37 @@ pub struct PredictArgs {
     /// How to write the predictions.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+}
+
+/// `generate`.
+#[derive(Debug, Args)]
+pub struct GenerateArgs {
+    /// The run.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// The text to continue.
+    #[arg(long, value_name = "TEXT")]
+    pub prompt: String,
+    /// How many tokens to add.
+    #[arg(long, value_name = "N", default_value_t = 300)]
+    pub tokens: usize,
+    /// Below 1 the probable becomes more probable; at 0 the most probable is always taken.
+    #[arg(long, value_name = "T", default_value_t = 1.0, value_parser = temperature)]
+    pub temperature: f64,
+    /// Choose among so many of the most probable tokens.
+    #[arg(long, alias = "top_k", value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    pub top_k: Option<u32>,
+    /// Decides every choice.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+}
+
+/// A temperature: a number from 0 on.
+fn temperature(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() && number >= 0.0 => Ok(number),
+        _ => Err("a temperature is a number from 0 on".into()),
+    }
 }
 
 /// `schema`.

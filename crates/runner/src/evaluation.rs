@@ -5,7 +5,6 @@ use chainrule_trainer::metrics::{Metric, Score, Scorer};
 use chainrule_trainer::{Evaluator, Threads, Values};
 use serde_json::{Map, Value as Json, json};
 
-use crate::data::Labels;
 use crate::error::Failure;
 use crate::progress::short;
 use crate::registry::Number;
@@ -116,7 +115,7 @@ fn matrix(counts: &[u64], names: &[String]) -> String {
 
 /// What the classes are called: their labels, or their numbers.
 fn class_names<F: Number>(session: &Session<F>, classes: usize) -> Vec<String> {
-    let names = session.preprocessing.labels.as_ref().map(Labels::names);
+    let names = session.preprocessing.class_names();
     let numbers = || (0..classes).map(|class| class.to_string()).collect();
     names.filter(|names| names.len() == classes).unwrap_or_else(numbers)
 }

@@ -4,18 +4,22 @@ mod rest;
 
 use std::path::{Path, PathBuf};
 
+use chainrule_trainer::Schedule;
 use chainrule_trainer::metrics::{Metric, Task};
+use chainrule_trainer::schedule::{Constant, Warmup};
 
 use crate::conform::Schema;
-use crate::data::DataCommon;
+use crate::data::{self, DataCommon};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::{self, Loaded, Node, Place, Sources, Table, Value};
 use crate::error::Failure;
 use crate::model::{ModelPlan, made_up_name};
-use crate::registry::{BuildError, Entry, Number, Outputs, Registry, find};
+use crate::registry::{BuildError, Entry, Number, Outputs, Registry, RunLength, find};
 use crate::schema;
 use crate::session;
-use crate::spec::{Dtype, MetricsTable, OptimizerCommon, PredictTable, RuntimeTable, TrainTable};
+use crate::spec::{
+    Dtype, MetricsTable, OptimizerCommon, PredictTable, RuntimeTable, ScheduleCommon, TrainTable,
+};
 
 /// The longest name of an experiment, which becomes a directory's.
 const LONGEST_NAME: usize = 100;
@@ -46,6 +50,8 @@ pub struct Experiment {
     /// `[model] initial_weights`, absolute.
     pub initial_weights: Option<PathBuf>,
     pub(crate) optimizer: OptimizerCommon,
+    /// `[lr_schedule]`: the keys that all its types take.
+    pub(crate) schedule: Option<ScheduleCommon>,
     pub(crate) data: DataCommon,
     /// `[metrics] report`.
     pub(crate) metrics: Vec<Metric>,
@@ -158,13 +164,49 @@ impl Experiment {
         F::optimizer(entry, &keys).map_err(|error| self.key_mistake("optimizer", &error))
     }
 
+    /// The schedule of the learning rate for a run with so many steps an epoch; without `[lr_schedule]`, a constant.
+    ///
+    /// # Errors
+    /// [`Failure::Experiment`] if its keys contradict each other or do not fit the length of the run.
+    pub fn schedule(&self, registry: &Registry, steps_per_epoch: u64) -> Result<Box<dyn Schedule>, Failure> {
+        let learning_rate = self.optimizer.learning_rate;
+        let Some(common) = &self.schedule else { return Ok(Box::new(Constant(learning_rate))) };
+        let mistake = |error| self.key_diagnostic("lr_schedule", &error);
+        let (entry, keys) = self.variant(registry.schedules(), "lr_schedule")?;
+        let steps = self.train.epochs.saturating_mul(steps_per_epoch);
+        let mut run = RunLength { learning_rate, steps_per_epoch, warmup: 0, steps };
+        let mut mistakes = Diagnostics::new();
+        // A warm-up that is wrong does not hide what else is.
+        run.warmup = common.warmup(&run).unwrap_or_else(|error| {
+            mistakes.push(mistake(error));
+            0
+        });
+        run.steps = steps.saturating_sub(run.warmup);
+        let schedule = match (entry.build)(&keys, &run) {
+            Ok(schedule) if mistakes.is_empty() => schedule,
+            Ok(_) => return Err(self.mistake(mistakes)),
+            Err(error) => {
+                mistakes.push(mistake(error));
+                return Err(self.mistake(mistakes));
+            }
+        };
+        Ok(match run.warmup {
+            0 => schedule,
+            warmup => Box::new(Warmup::new(schedule, warmup, common.warmup_factor)),
+        })
+    }
+
     /// A key of a table that the others do not allow, at its place.
     pub(crate) fn key_mistake(&self, table: &str, error: &BuildError) -> Failure {
+        self.mistake(self.key_diagnostic(table, error))
+    }
+
+    fn key_diagnostic(&self, table: &str, error: &BuildError) -> Diagnostic {
         let place = match error {
             BuildError::Key { key, .. } => self.place(&[table, key]),
             _ => self.place(&[table]),
         };
-        self.mistake(Diagnostic::new(format!("[{table}]: {error}")).at(place))
+        Diagnostic::new(format!("[{table}]: {error}")).at(place)
     }
 }
 
@@ -182,6 +224,10 @@ impl Experiment {
             mistakes.append(found);
             ModelPlan::default()
         });
+        let schedule = match root.at(&["lr_schedule"]) {
+            Some(_) => Some(common_keys(&root, "lr_schedule", &ScheduleCommon::KEYS)?),
+            None => None,
+        };
         let experiment = Self {
             name: read_at(&root, &["name"])?.unwrap_or_default(),
             seed: read_at(&root, &["seed"])?.unwrap_or_default(),
@@ -192,7 +238,8 @@ impl Experiment {
             model,
             input_shape: read_at(&root, &["model", "input_shape"])?,
             initial_weights: read_at(&root, &["model", "initial_weights"])?,
-            optimizer: common_keys(&root, "optimizer", &["learning_rate", "weight_decay_on"])?,
+            optimizer: common_keys(&root, "optimizer", &OptimizerCommon::KEYS)?,
+            schedule,
             data,
             metrics: metrics.report.into_iter().map(Metric::from).collect(),
             sources: sources.clone(),
@@ -307,14 +354,24 @@ fn layers_mut(root: &mut Node) -> &mut [Node] {
 
 /// Paths are relative to the file that they stand in; those of `--set` to the working directory.
 fn make_paths_absolute(root: &mut Node, sources: &Sources) {
-    for (table, key) in [("model", "initial_weights"), ("data", "path")] {
+    let of_data = data::PATHS.iter().map(|&key| ("data", key));
+    for (table, key) in std::iter::once(("model", "initial_weights")).chain(of_data) {
         let table = root.as_table_mut().and_then(|root| root.get_mut(table)).and_then(Node::as_table_mut);
-        let Some(node) = table.and_then(|table| table.get_mut(key)) else { continue };
-        let Some(path) = node.as_str() else { continue };
-        let path = sources.directory(node.place).unwrap_or(Path::new("")).join(path);
-        let absolute = std::path::absolute(&path).unwrap_or(path);
-        node.value = Value::String(absolute.to_string_lossy().into_owned());
+        match table.and_then(|table| table.get_mut(key)) {
+            Some(Node { value: Value::Array(paths), .. }) => {
+                paths.iter_mut().for_each(|path| make_absolute(path, sources));
+            }
+            Some(path) => make_absolute(path, sources),
+            None => {}
+        }
     }
+}
+
+fn make_absolute(node: &mut Node, sources: &Sources) {
+    let Some(path) = node.as_str() else { return };
+    let path = sources.directory(node.place).unwrap_or(Path::new("")).join(path);
+    let absolute = std::path::absolute(&path).unwrap_or(path);
+    node.value = Value::String(absolute.to_string_lossy().into_owned());
 }
 
 /// The name becomes the run directory's.

@@ -11,7 +11,7 @@ use ndarray_rand::rand::Rng;
 use crate::conform::Schema;
 use crate::document::{Node, Sources, parse};
 use crate::registry::{
-    BuildError, Entry, LayerContext, LayerExample, LossExample, Number, Registry, TargetDomain,
+    BuildError, Entry, LayerContext, LayerExample, LossExample, Number, Registry, TargetDomain, find,
 };
 
 /// The batches that everything is checked with.
@@ -83,13 +83,44 @@ pub fn check_registered(registry: &Registry) -> Result<Vec<RegisteredCheck>, Exa
     Ok(checks)
 }
 
+/// Builds a registered layer from its keys as an experiment file would have them, `type` among them, for inputs of these
+/// shapes: for tests of single layers. Its activation is not applied.
+///
+/// # Errors
+/// What is wrong with the text, in words.
+pub fn build_layer<F: Number>(
+    registry: &Registry,
+    text: &str,
+    inputs: &[Shape],
+) -> Result<Box<dyn Layer<F>>, String> {
+    let mut sources = Sources::new();
+    let source = sources.add_argument(text.to_owned());
+    let (mut node, mistakes) = parse(&sources, source);
+    if let Some(mistake) = mistakes.iter().next() {
+        return Err(mistake.message.clone());
+    }
+    let name = node.as_table_mut().and_then(|table| table.remove("type"));
+    let name = name.as_ref().and_then(|entry| entry.as_str()).unwrap_or_default();
+    let entry = find(registry.layers(), name).ok_or_else(|| format!("no layer is named `{name}`"))?;
+    let node = conforming(&entry.schema, node)?;
+    F::layer(entry, &node, &mut LayerContext::new(inputs, None)).map_err(|error| error.to_string())
+}
+
 /// Keys as a file would have them, checked against the type's own schema, defaults filled in.
 pub(crate) fn keys(schema: &serde_json::Value, text: &str) -> Result<Node, String> {
     let mut sources = Sources::new();
     let source = sources.add_argument(text.to_owned());
-    let (mut node, mut mistakes) = parse(&sources, source);
+    let (node, mistakes) = parse(&sources, source);
+    match mistakes.iter().next() {
+        Some(mistake) => Err(mistake.message.clone()),
+        None => conforming(schema, node),
+    }
+}
+
+/// A tree that conforms to a schema, defaults filled in.
+fn conforming(schema: &serde_json::Value, mut node: Node) -> Result<Node, String> {
     let schema = Schema::new(schema);
-    mistakes.append(schema.check(&node));
+    let mistakes = schema.check(&node);
     if let Some(mistake) = mistakes.iter().next() {
         return Err(mistake.message.clone());
     }
@@ -352,7 +383,29 @@ impl OwnedTargets {
 
 #[cfg(test)]
 mod tests {
+    use chainrule_core::gradcheck::batch_additivity;
+
     use super::*;
+
+    #[test]
+    fn gradients_of_every_layer_are_the_sums_of_its_samples() {
+        let registry = Registry::standard();
+        for entry in registry.layers() {
+            for example in (entry.build.examples)() {
+                let keys = keys(&entry.schema, example.keys).unwrap();
+                let shapes: Vec<Shape> =
+                    example.inputs.iter().map(|axes| Shape::new(axes.clone()).unwrap()).collect();
+                let layer = f64::layer(entry, &keys, &mut LayerContext::new(&shapes, None)).unwrap();
+                // In evaluation: statistics of a batch and noise of a row belong to the whole batch.
+                for case in cases(layer.as_ref(), &example) {
+                    if case.phase == Phase::Evaluate {
+                        let error = batch_additivity(layer.as_ref(), &case, Options::default()).unwrap();
+                        assert!(error < 1e-12, "{}: {error:e}", describe(&example, &shapes, &case));
+                    }
+                }
+            }
+        }
+    }
 
     #[test]
     fn every_registered_type_is_checked_and_proven() {

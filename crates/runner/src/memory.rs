@@ -28,6 +28,18 @@ pub(crate) fn check<F: Float>(
     ))
 }
 
+/// Checks that so many bytes can be had.
+///
+/// # Errors
+/// Words with both sizes: "3.0 TiB of memory, but this machine has 16.0 GiB free".
+pub(crate) fn require(bytes: u128) -> Result<(), String> {
+    let available = u128::from(available());
+    if bytes <= available {
+        return Ok(());
+    }
+    Err(format!("{} of memory, but this machine has {} free", in_words(bytes), in_words(available)))
+}
+
 /// What is taken for free where the system does not say: what a large desk machine has. Elsewhere than on Linux an
 /// allocation may be granted that no memory stands behind, so something must refuse.
 const ASSUMED: u64 = 16 << 30;

@@ -4,7 +4,7 @@ mod wiring;
 
 use std::collections::HashSet;
 
-use chainrule_core::layers::{Activate, Chain, Graph, Node as GraphNode, Source};
+use chainrule_core::layers::{Activate, Chain, Graph, Node as GraphNode, Source, Tuned};
 use chainrule_core::{Activation, Error, Layer, Shape};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -16,7 +16,7 @@ use wiring::{check_all_used, check_names, in_order, plan_layer};
 pub const INPUT: &str = "input";
 
 /// The keys of a layer that are not of its type.
-const COMMON_KEYS: [&str; 4] = ["type", "name", "inputs", "activation"];
+const COMMON_KEYS: [&str; 6] = ["type", "name", "inputs", "activation", "trainable", "lr_mult"];
 
 /// One entry of `layers`, its wiring understood, its own keys not yet read.
 #[derive(Clone, Debug)]
@@ -29,6 +29,10 @@ pub struct LayerPlan {
     inputs: Vec<Option<usize>>,
     /// `activation`: its type and its keys.
     activation: Option<(String, Node)>,
+    /// `trainable`.
+    trainable: bool,
+    /// `lr_mult`.
+    rate: f64,
     /// Its own keys.
     keys: Node,
     /// `layers[1] (dense "output")`.
@@ -242,8 +246,11 @@ impl ModelPlan {
         let has_activation = keeps_activation && plan.activation.is_some();
         let mut context = LayerContext::new(shapes, has_activation.then_some(&build_activation as _));
         let entry = find(registry.layers(), &plan.type_name).ok_or_else(|| unknown("type"))?;
-        let layer = F::layer(entry, &plan.keys, &mut context)?;
+        let mut layer = F::layer(entry, &plan.keys, &mut context)?;
         let activation = context.remaining(layer.output_shape())?;
+        if !plan.trainable || plan.rate != 1.0 {
+            layer = Box::new(Tuned::new(layer, plan.trainable, plan.rate)?);
+        }
         Ok(Built { layer, activation })
     }
 

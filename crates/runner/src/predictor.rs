@@ -4,7 +4,7 @@ use chainrule_core::{Ctx, Inline, Layer, Rows, RowsMut, Shape, parameter_count};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::data::{Labels, Preprocessing};
+use crate::data::Preprocessing;
 use crate::diagnostic::{self, Diagnostics};
 use crate::document::{self, Node, Sources};
 use crate::model::{Head, ModelPlan};
@@ -76,16 +76,11 @@ impl Card {
 
     /// What was fitted belongs to as many inputs as the network has; otherwise says what does not.
     fn check_preprocessing(&self) -> Result<(), &'static str> {
-        let Preprocessing { inputs, features, shift, divisor, .. } = &self.preprocessing;
         let count = self.input_shape.iter().try_fold(1, |count: usize, &axis| count.checked_mul(axis));
-        if count != Some(*inputs) || *inputs == 0 {
+        if count != Some(self.preprocessing.inputs) {
             return Err("samples");
         }
-        if features.as_ref().is_some_and(|features| features.len() != *inputs) {
-            return Err("features");
-        }
-        let fits = shift.len() == divisor.len() && (shift.is_empty() || shift.len() == *inputs);
-        if fits { Ok(()) } else { Err("scales") }
+        self.preprocessing.check()
     }
 
     /// The description as the file holds it: JSON with sorted keys.
@@ -182,9 +177,11 @@ impl<F: Number> Predictor<F> {
         outputs.into_iter().map(F::as_f64).collect()
     }
 
-    /// What the outputs of one sample are called and, if they are probabilities of classes, which class they say.
+    /// What the outputs of one sample are called and, if they are probabilities of classes, which class they say. Of a text
+    /// they are those of the token that follows the sample: the outputs of the last position.
     pub fn prediction(&self, outputs: &[f64]) -> Prediction {
         let names = self.output_names();
+        let outputs = &outputs[outputs.len() - self.named()..];
         let outputs = match self.tells_two_apart() {
             true => vec![1.0 - outputs[0], outputs[0]],
             false => outputs.to_vec(),
@@ -202,15 +199,23 @@ impl<F: Number> Predictor<F> {
 
     /// The names of the outputs: of the targets, or the labels of the classes, or numbers.
     pub fn output_names(&self) -> Vec<String> {
-        let Preprocessing { targets, labels, .. } = &self.preprocessing;
-        let labels = labels.as_ref().filter(|_| self.classifies()).map(Labels::names);
+        let targets = &self.preprocessing.targets;
+        let labels = self.preprocessing.class_names().filter(|_| self.classifies());
         if self.tells_two_apart() {
             return labels.unwrap_or_default();
         }
-        match labels.or(targets.clone()).filter(|names| names.len() == self.width()) {
+        match labels.or(targets.clone()).filter(|names| names.len() == self.named()) {
             Some(names) => names,
-            None if self.classifies() => (0..self.width()).map(|class| class.to_string()).collect(),
-            None => (0..self.width()).map(|index| format!("y{index}")).collect(),
+            None if self.classifies() => (0..self.named()).map(|class| class.to_string()).collect(),
+            None => (0..self.named()).map(|index| format!("y{index}")).collect(),
+        }
+    }
+
+    /// How many of the outputs are given, each under its name.
+    fn named(&self) -> usize {
+        match self.preprocessing.vocabulary {
+            Some(_) => self.network.output_shape().last(),
+            None => self.width(),
         }
     }
 

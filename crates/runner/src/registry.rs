@@ -8,8 +8,8 @@ use std::fmt;
 
 use chainrule_core::activation::Linear;
 use chainrule_core::{Activation, Error, Float, Layer, Loss, Shape};
-use chainrule_trainer::Optimizer;
 use chainrule_trainer::metrics::Task;
+use chainrule_trainer::{Optimizer, Schedule};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -153,6 +153,68 @@ pub trait OptimizerSpec: Spec {
     fn build<F: Float>(&self) -> Built<dyn Optimizer<F>>;
 }
 
+/// A schedule of the learning rate as the file describes it. Warm-up is common to all and put before it.
+pub trait ScheduleSpec: Spec {
+    /// Builds the schedule for a run of this length.
+    ///
+    /// # Errors
+    /// If a length is missing or given twice, or the keys contradict each other otherwise.
+    fn build(&self, run: &RunLength) -> Built<dyn Schedule>;
+}
+
+/// What a schedule has to know of the run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RunLength {
+    /// `[optimizer] learning_rate`.
+    pub learning_rate: f64,
+    /// Steps of the optimiser an epoch.
+    pub steps_per_epoch: u64,
+    /// Steps of the warm-up, after which the schedule starts.
+    pub warmup: u64,
+    /// Steps from the end of the warm-up to the end of the run.
+    pub steps: u64,
+}
+
+impl RunLength {
+    /// So many epochs in steps, to the nearest.
+    pub fn of_epochs(&self, epochs: f64) -> u64 {
+        // A cast to an integer ends at its limits.
+        (epochs * self.steps_per_epoch as f64).round() as u64
+    }
+
+    /// A length that is given by one of two keys, or by none.
+    ///
+    /// # Errors
+    /// [`BuildError::Key`] if it is given by both.
+    pub fn length(
+        &self,
+        steps: (&'static str, Option<u64>),
+        epochs: (&'static str, Option<f64>),
+    ) -> Result<Option<u64>, BuildError> {
+        match (steps.1, epochs.1) {
+            (Some(_), Some(_)) => Err(twice(steps.0, epochs.0)),
+            (Some(steps), None) => Ok(Some(steps)),
+            (None, Some(epochs)) => Ok(Some(self.of_epochs(epochs).max(1))),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// What is left of the run after the warm-up: the length of a schedule that is given none.
+    ///
+    /// # Errors
+    /// [`BuildError::Key`] if the warm-up leaves nothing.
+    pub fn rest(&self) -> Result<u64, BuildError> {
+        let message = "the warm-up takes the whole run and leaves nothing for what follows it".to_owned();
+        (self.steps > 0).then_some(self.steps).ok_or(BuildError::Key { key: "type", message })
+    }
+}
+
+/// One length by two keys.
+pub(crate) fn twice(steps: &'static str, epochs: &'static str) -> BuildError {
+    let message = format!("`{steps}` and `{epochs}` say the same thing; only one of them can be given");
+    BuildError::Key { key: epochs, message }
+}
+
 /// Why a type cannot be built from its keys.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -273,6 +335,9 @@ pub struct BuildOptimizer {
     f64: fn(&Node) -> Built<dyn Optimizer<f64>>,
 }
 
+/// The builder of a schedule.
+pub(crate) type BuildSchedule = fn(&Node, &RunLength) -> Built<dyn Schedule>;
+
 /// The reader of a kind of data.
 pub(crate) type ReadData = fn(&Node, &data::Context) -> Result<data::Raw, data::DataError>;
 
@@ -385,6 +450,7 @@ pub struct Registry {
     activations: Vec<Entry<BuildActivation>>,
     losses: Vec<Entry<BuildLoss>>,
     optimizers: Vec<Entry<BuildOptimizer>>,
+    schedules: Vec<Entry<BuildSchedule>>,
     data: Vec<Entry<ReadData>>,
 }
 
@@ -463,6 +529,15 @@ impl Registry {
         add::<S, _>("optimizer", &mut self.optimizers, build)
     }
 
+    /// Adds a schedule of the learning rate.
+    ///
+    /// # Errors
+    /// [`Taken`] if there is one of its name.
+    pub fn schedule<S: ScheduleSpec>(&mut self) -> Result<(), Taken> {
+        let build: BuildSchedule = |node, run| document::deserialize::<S>(node)?.build(run);
+        add::<S, _>("schedule", &mut self.schedules, build)
+    }
+
     /// Adds a kind of data.
     pub(crate) fn data<S: Spec>(&mut self, read: ReadData) -> Result<(), Taken> {
         add::<S, _>("data type", &mut self.data, read)
@@ -486,6 +561,11 @@ impl Registry {
     /// The optimisers.
     pub fn optimizers(&self) -> &[Entry<BuildOptimizer>] {
         &self.optimizers
+    }
+
+    /// The schedules of the learning rate.
+    pub(crate) fn schedules(&self) -> &[Entry<BuildSchedule>] {
+        &self.schedules
     }
 
     /// The kinds of data.

@@ -10,7 +10,8 @@ use serde_json::{Map, Value as Json, json};
 use crate::data::DataCommon;
 use crate::registry::{Entry, Registry};
 use crate::spec::{
-    InitializerSpec, MetricsTable, OptimizerCommon, PredictTable, RuntimeTable, TopLevel, TrainTable,
+    InitializerSpec, MetricsTable, OptimizerCommon, PredictTable, RuntimeTable, ScheduleCommon, TopLevel,
+    TrainTable,
 };
 
 /// The dialect that schemars writes.
@@ -66,6 +67,13 @@ pub fn experiment(registry: &Registry) -> Json {
         (
             "optimizer",
             described("How parameters follow the gradient.", one_of(registry.optimizers(), &optimizer)),
+        ),
+        (
+            "lr_schedule",
+            described(
+                "How the learning rate changes from step to step; constant, if absent. Lengths count from the end of the warm-up.",
+                one_of(registry.schedules(), &schema_of::<ScheduleCommon>()),
+            ),
         ),
         ("train", schema_of::<TrainTable>()),
         ("metrics", with_default(schema_of::<MetricsTable>(), json!({}))),
@@ -133,6 +141,8 @@ fn layer(registry: &Registry) -> Json {
                 "Applied to the layer's output: a name, or a table with keys; nothing, if absent.",
                 reference("activation"),
             ),
+            "trainable": { "type": "boolean", "default": true, "description": "Whether training changes its parameters; their gradients are computed all the same." },
+            "lr_mult": { "type": "number", "default": 1.0, "exclusiveMinimum": 0, "description": "A factor of the learning rate for its parameters." },
         },
     });
     let mut layer = one_of(registry.layers(), &common);

@@ -8,11 +8,11 @@ use chainrule_core::activation::{Sigmoid, Softmax};
 use chainrule_core::layers::{Activate, Chain};
 use chainrule_core::{Buffer, Layer, Objective, Parameter, Shape, parameter_count};
 use chainrule_trainer::metrics::{Metric, Scoring, Task};
-use chainrule_trainer::{Dataset, Optimizer};
+use chainrule_trainer::{Dataset, Optimizer, Schedule};
 
 use crate::data::{self, DataError, Plan, Prepared, Preprocessing};
 use crate::diagnostic::{Diagnostic, Diagnostics, counted};
-use crate::document::{Node, Place};
+use crate::document::{Node, Place, Value};
 use crate::error::Failure;
 use crate::experiment::Experiment;
 use crate::memory;
@@ -21,6 +21,9 @@ use crate::registry::{Number, Outputs, Registry};
 use crate::storage;
 use crate::weights::{self, Tensors, Weights};
 use checks::{check_head, check_labels, check_metrics, check_predict, data_mistake, prepare_mistake};
+
+/// More steps an epoch than anything that is given in steps, to check all that does not depend on their number.
+const ANY_STEPS: u64 = 1 << 40;
 
 /// A network ready to be trained on its data.
 #[derive(Debug)]
@@ -45,6 +48,8 @@ pub struct Session<F> {
     pub preprocessing: Preprocessing,
     /// How steps are taken.
     pub optimizer: Box<dyn Optimizer<F>>,
+    /// The learning rate of each step.
+    pub schedule: Box<dyn Schedule>,
     /// The shape of one sample.
     pub input_shape: Shape,
     /// What the outputs are.
@@ -72,19 +77,23 @@ impl<F: Number> Session<F> {
         let mut mistakes = Diagnostics::new();
         keep(check_head(experiment, outputs), &mut mistakes)?;
         let optimizer = keep(experiment.optimizer::<F>(registry), &mut mistakes)?;
+        // Only the keys: how many steps an epoch has is not known yet.
+        let schedule = keep(experiment.schedule(registry, ANY_STEPS), &mut mistakes)?;
         let task = experiment.task(registry)?;
         keep(check_metrics(experiment, task), &mut mistakes)?;
-        let raw = match read_data(experiment, registry, task) {
+        let raw = match read_data::<F>(experiment, registry, task) {
             // Mistakes of the experiment come first; they may be why the data do not fit.
             Err(Failure::Data { .. }) if !mistakes.is_empty() => None,
             read => keep(read, &mut mistakes)?,
         };
         let mut network = None;
         // The network is checked even if the data are not right, where they say how wide they are.
-        if let Some(width) = raw.as_ref().map(|raw| raw.width).or_else(|| written_width(&experiment.resolved))
+        if let Some(shape) =
+            raw.as_ref().map(data::Raw::shape).or_else(|| written_shape(&experiment.resolved))
         {
-            keep(check_predict(experiment, width), &mut mistakes)?;
-            let shape = keep(input_shape(experiment, width), &mut mistakes)?;
+            let width = shape.iter().try_fold(1, |width: usize, &axis| width.checked_mul(axis));
+            keep(check_predict(experiment, width.unwrap_or(usize::MAX)), &mut mistakes)?;
+            let shape = keep(input_shape(experiment, shape), &mut mistakes)?;
             if let Some(shape) = shape.filter(|_| !experiment.model.is_empty()) {
                 let objective = keep(objective::<F>(experiment, registry, &shape), &mut mistakes)?;
                 network = objective.map(|objective| (shape, objective));
@@ -101,7 +110,7 @@ impl<F: Number> Session<F> {
         let parameters = objective.parameters();
         let parameter_count = parameter_count(&parameters)
             .map_err(|error| mistake(format!("the network: {error}"), whole_model))?;
-        let rows = experiment.train.batch_size.min(raw.x.len() / raw.width);
+        let rows = experiment.train.batch_size.min(raw.x.len());
         let copies = 2 + optimizer.slots().len();
         // Nothing is allocated before this is known, so that mistakes found up to here are all.
         if let Err(message) = memory::check::<F>(objective.network(), parameter_count, copies, rows) {
@@ -138,9 +147,14 @@ impl<F: Number> Session<F> {
                 keep(checked.map_err(|error| data_mistake(experiment, &error, samples)), &mut mistakes)?;
             }
         }
-        if !mistakes.is_empty() {
+        let steps_per_epoch = train.len().div_ceil(experiment.train.batch_size) as u64;
+        let schedule = match schedule {
+            Some(_) => keep(experiment.schedule(registry, steps_per_epoch), &mut mistakes)?,
+            None => None,
+        };
+        let Some(schedule) = schedule.filter(|_| mistakes.is_empty()) else {
             return Err(experiment.mistake(mistakes));
-        }
+        };
         let session = Self {
             buffers: objective.buffers(),
             objective,
@@ -152,6 +166,7 @@ impl<F: Number> Session<F> {
             test,
             preprocessing,
             optimizer,
+            schedule,
             input_shape,
             outputs,
             head,
@@ -225,19 +240,39 @@ pub(crate) fn read_weights(path: &Path, parameters: usize) -> Result<Vec<u8>, Fa
         .map_err(|error| Failure::Data { path: path.to_owned(), message: format!("cannot be read: {error}") })
 }
 
-fn read_data(experiment: &Experiment, registry: &Registry, task: Task) -> Result<data::Raw, Failure> {
+fn read_data<F: Number>(
+    experiment: &Experiment,
+    registry: &Registry,
+    task: Task,
+) -> Result<data::Raw, Failure> {
     let (entry, keys) = experiment.variant(registry.data_types(), "data")?;
-    let context = data::Context { task };
+    let context = data::Context {
+        task,
+        common: experiment.data,
+        table: experiment.resolved.at(&["data"]).unwrap_or(&keys),
+        seed: experiment.seed,
+        bytes: F::BYTES,
+    };
     (entry.build)(&keys, &context).map_err(|error| match error {
         DataError::File(mistakes) => experiment.mistake(mistakes),
         other => other.into(),
     })
 }
 
-/// How many numbers a sample of inline data has, as far as a file that may have mistakes tells.
-pub(crate) fn written_width(root: &Node) -> Option<usize> {
+/// The shape of a sample, as far as a file that may have mistakes tells.
+pub(crate) fn written_shape(root: &Node) -> Option<Vec<usize>> {
     let length = |path: &[&str]| root.at(path).and_then(Node::as_array).map(<[Node]>::len);
-    length(&["data", "x", "0"]).or_else(|| length(&["data", "features"])).filter(|&width| width > 0)
+    let whole = |node: &Node| match node.value {
+        Value::Integer(value) => usize::try_from(value).ok(),
+        _ => None,
+    };
+    let number = |path: &[&str]| root.at(path).and_then(whole);
+    if let Some(axes) = root.at(&["data", "input_shape"]).and_then(Node::as_array) {
+        return axes.iter().map(whole).collect();
+    }
+    let width = length(&["data", "x", "0"]).or_else(|| length(&["data", "features"]));
+    let width = width.or_else(|| number(&["data", "context"])).filter(|&width| width > 0)?;
+    Some(number(&["data", "window", "length"]).into_iter().chain([width]).collect())
 }
 
 /// What can be found out about an experiment without training, to the end: [`Failure::Experiment`] has it all, other
@@ -249,12 +284,15 @@ pub(crate) fn mistakes(experiment: &Experiment, registry: &Registry) -> Diagnost
     }
 }
 
-/// `[model] input_shape`, which must hold what the data have, or the data's width.
-fn input_shape(experiment: &Experiment, width: usize) -> Result<Shape, Failure> {
+/// `[model] input_shape`, which must hold what the data have, or the data's shape.
+fn input_shape(experiment: &Experiment, of_data: Vec<usize>) -> Result<Shape, Failure> {
     let place = experiment.place(&["model", "input_shape"]);
     let mistake = |message: String| experiment.mistake(Diagnostic::new(message).at(place));
-    let axes = experiment.input_shape.clone().unwrap_or_else(|| vec![width]);
-    let shape = Shape::new(axes).map_err(|error| mistake(format!("model.input_shape: {error}")))?;
+    let checked =
+        |axes: Vec<usize>| Shape::new(axes).map_err(|error| mistake(format!("model.input_shape: {error}")));
+    let of_data = checked(of_data)?;
+    let Some(axes) = experiment.input_shape.clone() else { return Ok(of_data) };
+    let (shape, width) = (checked(axes)?, of_data.len());
     if shape.len() == width {
         return Ok(shape);
     }

@@ -51,8 +51,15 @@ pub fn alias(word: &str) -> &'static [&'static str] {
         return &[];
     }
     let plain = plain(word);
-    let tables =
-        [optimizer_alias, layer_alias, function_alias, initializer_alias, training_alias, data_alias];
+    let tables = [
+        schedule_alias,
+        optimizer_alias,
+        layer_alias,
+        function_alias,
+        initializer_alias,
+        training_alias,
+        data_alias,
+    ];
     tables.iter().map(|table| table(&plain)).find(|names| !names.is_empty()).unwrap_or(&[])
 }
 
@@ -61,7 +68,6 @@ fn optimizer_alias(word: &str) -> &'static [&'static str] {
         "lr"
         | "eta"
         | "eta0"
-        | "stepsize"
         | "learnrate"
         | "learningrateinit"
         | "baselr"
@@ -77,11 +83,39 @@ fn optimizer_alias(word: &str) -> &'static [&'static str] {
         "rmspropdecay" | "decayrate" => &["rho"],
         "nesterovmomentum" | "nesterovsmomentum" => &["nesterov"],
         "clip" | "clipnorm" | "gradclip" | "clipgradients" | "gradientclip" | "gradientclipval"
-        | "maxgradnorm" | "globalclipnorm" => {
-            &["clip_norm", "clip_gradient_norm", "max_gradient_norm", "clip"]
-        }
-        "clipvalue" => &["clip_value", "clip_gradient_value"],
+        | "maxgradnorm" | "globalclipnorm" | "maxnorm" | "clipgradientnorm" => &["clip_grad_norm"],
+        "clipvalue" | "clipgradientvalue" => &["clip_grad_value"],
         "stochasticgradientdescent" | "gd" | "momentumsgd" => &["sgd"],
+        _ => &[],
+    }
+}
+
+fn schedule_alias(word: &str) -> &'static [&'static str] {
+    match word {
+        "lrscheduler" | "scheduler" | "schedule" | "learningrateschedule" | "lrpolicy" | "lrdecay" => {
+            &["lr_schedule"]
+        }
+        "steplr" | "stepdecay" => &["step"],
+        "multisteplr" | "piecewise" | "piecewiseconstant" => &["multistep"],
+        "exponentiallr" | "exp" | "exponentialdecay" => &["exponential"],
+        "cosineannealing" | "cosineannealinglr" | "cosinedecay" | "cosineannealingwarmrestarts" => {
+            &["cosine"]
+        }
+        "linearlr" => &["linear"],
+        "poly" | "polynomiallr" | "polynomialdecay" => &["polynomial"],
+        "inversesquareroot" | "invsqrt" | "rsqrt" | "noam" => &["inverse_sqrt"],
+        "onecyclelr" | "cyclic" | "1cycle" => &["one_cycle"],
+        "stepsize" => &["every_steps", "learning_rate"],
+        "tmax" | "t0" | "totaliters" => &["decay_steps"],
+        "totalsteps" => &["cycle_steps", "decay_steps"],
+        "tmult" => &["restart_growth"],
+        "gamma" => &["factor"],
+        "milestones" => &["milestone_epochs"],
+        "pctstart" => &["rise"],
+        "endfactor" | "etamin" | "minlr" | "alphaf" => &["final_factor"],
+        "warmup" | "warmupiters" | "numwarmupsteps" => &["warmup_steps"],
+        "requiresgrad" | "frozen" | "freeze" => &["trainable"],
+        "lrmultiplier" | "lrscale" | "lrfactor" => &["lr_mult"],
         _ => &[],
     }
 }
@@ -92,7 +126,7 @@ fn layer_alias(word: &str) -> &'static [&'static str] {
         | "hidden" | "hiddenunits" | "nodes" | "outputs" | "outputsize" | "outputdim" | "width" | "nout" => {
             &["units"]
         }
-        "dim" | "embeddingdim" | "embeddim" | "embeddingsize" => &["units", "dimension"],
+        "dim" | "embeddingdim" | "embeddim" | "embeddingsize" => &["units", "dimension", "axis"],
         "size" => &["units", "kernel_size", "pool_size"],
         "outchannels" | "numfilters" | "nfilters" | "channels" | "nkernels" | "featuremaps" => &["filters"],
         "kernel" | "filtersize" | "ksize" | "window" | "windowsize" => &["kernel_size", "pool_size"],
@@ -127,7 +161,13 @@ fn layer_alias(word: &str) -> &'static [&'static str] {
         }
         "batchnormalization" | "batchnorm1d" | "batchnorm2d" | "bn" => &["batch_norm"],
         "layernormalization" | "ln" => &["layer_norm"],
-        "groupnormalization" | "gn" => &["group_norm"],
+        "groupnormalization" | "gn" | "instancenorm" | "instancenorm1d" | "instancenorm2d" => &["group_norm"],
+        "rmsnormalization" | "rootmeansquarenorm" => &["rms_norm"],
+        "elementwiseaffine" => &["affine"],
+        "dropout1d" | "dropout2d" | "spatialdropout1d" | "spatialdropout2d" => &["spatial_dropout"],
+        "noise" => &["gaussian_noise"],
+        "parametricrelu" => &["prelu"],
+        "minus" | "difference" | "sub" => &["subtract"],
         "embed" | "embeddings" | "lookuptable" => &["embedding"],
         "concatenate" | "cat" | "merge" => &["concat"],
         "sum" | "eltwise" | "residual" => &["add"],

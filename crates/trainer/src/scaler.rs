@@ -24,13 +24,41 @@ pub struct Scaler {
 impl Scaler {
     /// Fits `scale` to `rows` of `width` numbers each, of which there is at least one.
     pub fn fit(scale: Scale, rows: &[f64], width: usize) -> Self {
-        let (shift, divisor) = (0..width)
-            .map(|feature| {
-                let column = || rows.iter().skip(feature).step_by(width).copied();
-                fit_feature(scale, &column)
-            })
-            .unzip();
-        Self { shift, divisor }
+        Self::fit_rows(scale, width, |visit| rows.chunks_exact(width).for_each(visit))
+    }
+
+    /// The same for rows that need not lie in memory as numbers of this type: `for_each_row` shows
+    /// all of them, in the same order whenever it is called.
+    pub fn fit_rows(scale: Scale, width: usize, for_each_row: impl Fn(&mut dyn FnMut(&[f64]))) -> Self {
+        let mut count = 0.0;
+        let mut mean = vec![0.0; width];
+        let (mut min, mut max) = (vec![f64::INFINITY; width], vec![f64::NEG_INFINITY; width]);
+        for_each_row(&mut |row| {
+            count += 1.0;
+            for (feature, &x) in row.iter().enumerate() {
+                mean[feature] += x;
+                min[feature] = min[feature].min(x);
+                max[feature] = max[feature].max(x);
+            }
+        });
+        mean.iter_mut().for_each(|sum| *sum /= count);
+        // A constant feature carries nothing, and whether rounding left it a tiny deviation must not decide its scale.
+        let unless_constant = |feature: usize, divisor: f64| {
+            if max[feature] > min[feature] && divisor > 0.0 { divisor } else { 1.0 }
+        };
+        match scale {
+            Scale::Center => Self { shift: mean, divisor: vec![1.0; width] },
+            Scale::Standard => {
+                let squares = sums_of_squares(&mean, &for_each_row).into_iter().enumerate();
+                let divisor =
+                    squares.map(|(feature, sum)| unless_constant(feature, (sum / count).sqrt())).collect();
+                Self { shift: mean, divisor }
+            }
+            Scale::MinMax => {
+                let divisor = (0..width).map(|feature| unless_constant(feature, max[feature] - min[feature]));
+                Self { divisor: divisor.collect(), shift: min }
+            }
+        }
     }
 
     /// Scales `rows` in place; their width is that of the fitted rows.
@@ -43,21 +71,15 @@ impl Scaler {
     }
 }
 
-fn fit_feature<I: Iterator<Item = f64>>(scale: Scale, column: &dyn Fn() -> I) -> (f64, f64) {
-    let count = column().count() as f64;
-    let mean = column().sum::<f64>() / count;
-    let min = column().fold(f64::INFINITY, f64::min);
-    let max = column().fold(f64::NEG_INFINITY, f64::max);
-    // A constant feature carries nothing, and whether rounding left it a tiny deviation must not decide its scale.
-    let unless_constant = |divisor: f64| if max > min && divisor > 0.0 { divisor } else { 1.0 };
-    match scale {
-        Scale::Center => (mean, 1.0),
-        Scale::Standard => {
-            let variance = column().map(|x| (x - mean) * (x - mean)).sum::<f64>() / count;
-            (mean, unless_constant(variance.sqrt()))
+/// `Σ (x - mean)²` of every feature: a second pass, since a difference of two large sums would lose digits.
+fn sums_of_squares(mean: &[f64], for_each_row: &impl Fn(&mut dyn FnMut(&[f64]))) -> Vec<f64> {
+    let mut sums = vec![0.0; mean.len()];
+    for_each_row(&mut |row| {
+        for ((sum, &x), mean) in sums.iter_mut().zip(row).zip(mean) {
+            *sum += (x - mean) * (x - mean);
         }
-        Scale::MinMax => (min, unless_constant(max - min)),
-    }
+    });
+    sums
 }
 
 #[cfg(test)]

@@ -6,8 +6,10 @@ use chainrule_core::{Ctx, Draw, Executor, Float, Objective, Total, Workspace};
 
 use crate::dataset::Gathered;
 use crate::metrics::{Metric, Score, Scorer, Scoring};
-use crate::optimizer::{DecayOn, Group, Step, groups};
-use crate::{Dataset, Error, Evaluator, Observer, Optimizer, Order, Progress, Record, Threads, Values};
+use crate::optimizer::{Clip, DecayOn, Group, groups};
+use crate::{
+    Dataset, Error, Evaluator, Observer, Optimizer, Order, Progress, Record, Schedule, Threads, Values,
+};
 
 /// Multiply-adds between two calls of [`Observer::progressed`]: about a millisecond.
 const PROGRESS_WORK: usize = 1 << 23;
@@ -23,8 +25,8 @@ pub struct Settings {
     pub order: Order,
     /// Decides the noise of random layers in every step.
     pub seed: u64,
-    /// The learning rate.
-    pub learning_rate: f64,
+    /// What the gradient is limited to before a step.
+    pub clip: Clip,
     /// What weight decay applies to.
     pub decay_on: DecayOn,
     /// A record is made of epoch 1, then every so many epochs, and of the last.
@@ -57,6 +59,8 @@ pub struct Trainer<'a, F> {
     pub scoring: Option<Scoring<'a, F>>,
     /// How steps are taken.
     pub optimizer: &'a dyn Optimizer<F>,
+    /// How long each step is.
+    pub schedule: &'a dyn Schedule,
     /// How long, how many at a time, in which order.
     pub settings: Settings,
     /// Who computes.
@@ -262,12 +266,10 @@ impl<'a, F: Float> Run<'a, F> {
         let ctx = &mut Ctx::train(self.executor, buffers, draw);
         let total =
             trainer.objective.gradient(theta, &[inputs], targets, gradient, &mut [None], workspace, ctx);
+        trainer.settings.clip.apply(&self.groups, &mut self.gradient);
+        let learning_rate = trainer.schedule.rate(self.step);
         for group in &self.groups {
-            let step = Step {
-                number: self.step + 1,
-                learning_rate: trainer.settings.learning_rate,
-                decays: group.decays,
-            };
+            let step = group.step(self.step + 1, learning_rate);
             trainer.optimizer.update(step, group.range.clone(), theta, &self.gradient, &mut self.slots);
         }
         total
@@ -296,7 +298,7 @@ impl<'a, F: Float> Run<'a, F> {
             validation_loss,
             train_scores: scores(train),
             validation_scores: scores(trainer.validation),
-            learning_rate: trainer.settings.learning_rate,
+            learning_rate: trainer.schedule.rate(self.step.saturating_sub(1)),
             train_seconds: 0.0,
             epochs_since: 0,
         })
@@ -311,6 +313,7 @@ mod tests {
     use chainrule_core::loss::Mse;
 
     use super::*;
+    use crate::schedule::Constant;
     use crate::{Sgd, Silent, TargetData};
 
     fn settings() -> Settings {
@@ -319,7 +322,7 @@ mod tests {
             batch_size: 1,
             order: Order::Fixed,
             seed: 0,
-            learning_rate: 0.1,
+            clip: Clip::default(),
             decay_on: DecayOn::All,
             log_every: 1,
             evaluate_train: false,
@@ -327,7 +330,7 @@ mod tests {
     }
 
     /// `y = w x + b` on one sample, from `w = b = 0`.
-    fn fit(settings: Settings) -> Result<Outcome, Error> {
+    fn fit(settings: Settings, rate: f64) -> Result<Outcome, Error> {
         let dense = Dense::new(&Shape::vector(1)?, 1, Box::new(Linear))?;
         let objective = Objective::<f64>::new(Box::new(dense), Box::new(Mse))?;
         let train = Dataset::new(vec![1.0], 1, TargetData::Values { data: vec![1.0], width: 1 })?;
@@ -339,6 +342,7 @@ mod tests {
             validation: None,
             scoring: None,
             optimizer: &optimizer,
+            schedule: &Constant(rate),
             settings,
             threads: &threads,
         };
@@ -352,14 +356,14 @@ mod tests {
             ("batch_size", Settings { batch_size: 0, ..settings() }),
             ("log_every", Settings { log_every: 0, ..settings() }),
         ] {
-            assert_eq!(fit(settings).unwrap_err().to_string(), format!("{what} must be at least 1"));
+            assert_eq!(fit(settings, 0.1).unwrap_err().to_string(), format!("{what} must be at least 1"));
         }
     }
 
     #[test]
     fn notices_parameters_that_the_last_step_made_infinite() {
-        let outcome = fit(Settings { learning_rate: f64::MAX, ..settings() });
+        let outcome = fit(settings(), f64::MAX);
         assert!(matches!(outcome, Err(Error::Diverged { step: 1, .. })), "{outcome:?}");
-        assert_eq!(fit(settings()).unwrap().last.running_loss, 1.0);
+        assert_eq!(fit(settings(), 0.1).unwrap().last.running_loss, 1.0);
     }
 }

@@ -52,13 +52,10 @@ impl<F: Float> Layer<F> for Rbf {
     }
 
     fn parameters(&self) -> Vec<Parameter> {
-        vec![Parameter {
-            name: "centres".into(),
-            shape: Shape::new([self.output.len(), self.input.len()]).expect("checked by new"),
-            role: Role::Weight,
-            initializer: Initializer::Normal { mean: 0.0, std: 1.0 },
-            fans: Fans { fan_in: self.input.len(), fan_out: self.output.len() },
-        }]
+        let centres = Shape::new([self.output.len(), self.input.len()]).expect("checked by new");
+        let normal = Initializer::Normal { mean: 0.0, std: 1.0 };
+        let fans = Fans { fan_in: self.input.len(), fan_out: self.output.len() };
+        vec![Parameter::new("centres", centres, Role::Weight, normal, fans)]
     }
 
     fn multiply_adds(&self) -> usize {
@@ -162,10 +159,7 @@ impl Spec for RbfSpec {
 
 impl LayerSpec for RbfSpec {
     fn examples() -> Vec<LayerExample> {
-        vec![
-            LayerExample { keys: "units = 3", inputs: vec![vec![2]] },
-            LayerExample { keys: "units = 2\ngamma = 0.3", inputs: vec![vec![5]] },
-        ]
+        vec![LayerExample::new("units = 3", &[&[2]]), LayerExample::new("units = 2\ngamma = 0.3", &[&[5]])]
     }
 
     fn build<F: Float>(&self, context: &mut LayerContext<'_, F>) -> Result<Box<dyn Layer<F>>, BuildError> {

@@ -8,7 +8,8 @@ use chainrule_core::activation::Sigmoid;
 use chainrule_core::layers::{Chain, Dense};
 use chainrule_core::loss::Mse;
 use chainrule_core::{Ctx, Inline, Layer, Objective, Rows, Shape, Workspace, initialize, parameter_count};
-use chainrule_trainer::optimizer::DecayOn;
+use chainrule_trainer::optimizer::{Clip, DecayOn};
+use chainrule_trainer::schedule::Constant;
 use chainrule_trainer::{
     Dataset, Observer, Order, Progress, Record, Scale, Scaler, Settings, Sgd, TargetData, Threads, Trainer,
 };
@@ -56,12 +57,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         validation: None,
         scoring: None,
         optimizer: &Sgd::new(),
+        schedule: &Constant(0.1),
         settings: Settings {
             epochs: 1000,
             batch_size: 1,
             order: Order::Fixed,
             seed: 0,
-            learning_rate: 0.1,
+            clip: Clip::default(),
             decay_on: DecayOn::All,
             log_every: 100,
             evaluate_train: true,

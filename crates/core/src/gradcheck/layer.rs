@@ -35,28 +35,8 @@ pub struct LayerCase {
 /// [`Error::TooLarge`] if the parameters exceed the address space.
 pub fn check_layer(layer: &dyn Layer<f64>, case: &LayerCase, options: Options) -> Result<Report, Error> {
     let parameters = layer.parameters();
-    let theta = numbers(parameter_count(&parameters)?, options.seed, 0);
-    let shapes = layer.input_shapes();
     let limit = layer.index_limit();
-    let input = |(index, shape): (usize, &crate::Shape)| {
-        let mut x = numbers(case.rows * shape.len(), options.seed, 2 + index as u64);
-        if let (Some(limit), 0) = (limit, index) {
-            x.iter_mut().for_each(|x| *x = (x.abs() * limit as f64).floor().min(limit as f64 - 1.0));
-        }
-        x
-    };
-    let mut point = Point {
-        layer,
-        theta,
-        inputs: shapes.iter().enumerate().map(input).collect(),
-        widths: shapes.iter().map(crate::Shape::len).collect(),
-        projection: numbers(case.rows * layer.output_shape().len(), options.seed, 1),
-        rows: case.rows,
-        phase: case.phase,
-        mask: case.masked.map_or_else(Vec::new, |positions| mask(case.rows, positions)),
-        positions: case.masked.unwrap_or(1),
-        buffers: initial_buffers(&layer.buffers()),
-    };
+    let mut point = Point::new(layer, case, options)?;
     let (dtheta, dx) = point.gradients();
     let zero = |name: &str| case.zeros.iter().find(|(zero, _)| zero == name).map(|(_, reason)| *reason);
 
@@ -93,12 +73,12 @@ fn mask(rows: usize, positions: usize) -> Vec<f64> {
 }
 
 /// A layer at the numbers where it is checked.
-struct Point<'a> {
+pub(super) struct Point<'a> {
     layer: &'a dyn Layer<f64>,
-    theta: Vec<f64>,
-    inputs: Vec<Vec<f64>>,
+    pub(super) theta: Vec<f64>,
+    pub(super) inputs: Vec<Vec<f64>>,
     widths: Vec<usize>,
-    projection: Vec<f64>,
+    pub(super) projection: Vec<f64>,
     rows: usize,
     phase: Phase,
     mask: Vec<f64>,
@@ -106,7 +86,51 @@ struct Point<'a> {
     buffers: Vec<f64>,
 }
 
-impl Point<'_> {
+impl<'a> Point<'a> {
+    /// Random numbers of the right kind for every buffer of the layer.
+    pub(super) fn new(layer: &'a dyn Layer<f64>, case: &LayerCase, options: Options) -> Result<Self, Error> {
+        let theta = numbers(parameter_count(&layer.parameters())?, options.seed, 0);
+        let shapes = layer.input_shapes();
+        let limit = layer.index_limit();
+        let input = |(index, shape): (usize, &crate::Shape)| {
+            let mut x = numbers(case.rows * shape.len(), options.seed, 2 + index as u64);
+            if let (Some(limit), 0) = (limit, index) {
+                x.iter_mut().for_each(|x| *x = (x.abs() * limit as f64).floor().min(limit as f64 - 1.0));
+            }
+            x
+        };
+        Ok(Self {
+            layer,
+            theta,
+            inputs: shapes.iter().enumerate().map(input).collect(),
+            widths: shapes.iter().map(crate::Shape::len).collect(),
+            projection: numbers(case.rows * layer.output_shape().len(), options.seed, 1),
+            rows: case.rows,
+            phase: case.phase,
+            mask: case.masked.map_or_else(Vec::new, |positions| mask(case.rows, positions)),
+            positions: case.masked.unwrap_or(1),
+            buffers: initial_buffers(&layer.buffers()),
+        })
+    }
+
+    /// The same point with the rows from `first` on alone, of which there are `rows`.
+    pub(super) fn rows(&self, first: usize, rows: usize) -> Self {
+        let part = |data: &[f64], width: usize| data[first * width..(first + rows) * width].to_vec();
+        let mask = if self.mask.is_empty() { Vec::new() } else { part(&self.mask, self.positions) };
+        Self {
+            layer: self.layer,
+            theta: self.theta.clone(),
+            inputs: self.inputs.iter().zip(&self.widths).map(|(x, &width)| part(x, width)).collect(),
+            widths: self.widths.clone(),
+            projection: part(&self.projection, self.layer.output_shape().len()),
+            rows,
+            phase: self.phase,
+            mask,
+            positions: self.positions,
+            buffers: self.buffers.clone(),
+        }
+    }
+
     /// The projection with one number moved: of an input, or of the parameters.
     fn value_at(&mut self, input: Option<usize>, entry: usize, delta: f64) -> f64 {
         let before = *self.number(input, entry);
@@ -143,7 +167,8 @@ impl Point<'_> {
         self.with_context(|ctx| self.layer.forward(&self.theta, &self.views(), y, tape, ctx));
     }
 
-    fn value(&self) -> f64 {
+    /// The projection `Σ p ⊙ y`.
+    pub(super) fn value(&self) -> f64 {
         let mut y = vec![f64::NAN; self.projection.len()];
         let mut tape = vec![f64::NAN; self.layer.tape().for_rows(self.rows)];
         self.forward(&mut y, &mut tape);
@@ -151,7 +176,7 @@ impl Point<'_> {
     }
 
     /// The gradients that the layer computes, from buffers that would show if they were misused.
-    fn gradients(&self) -> (Vec<f64>, Vec<Vec<f64>>) {
+    pub(super) fn gradients(&self) -> (Vec<f64>, Vec<Vec<f64>>) {
         let width = self.layer.output_shape().len();
         let views = self.views();
         let mut y = vec![f64::NAN; self.projection.len()];

@@ -18,10 +18,12 @@
 //! matter (Richardson, 1911).
 
 mod difference;
+mod laws;
 mod layer;
 mod objective;
 mod report;
 
+pub use laws::{batch_additivity, transpose_identity};
 pub use layer::{LayerCase, Phase, check_layer};
 pub use objective::{check_objective, samples_crossing};
 pub use report::{Report, TensorReport, Verdict};

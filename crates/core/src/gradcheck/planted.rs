@@ -38,12 +38,9 @@ impl Layer<f64> for Buggy {
     }
 
     fn parameters(&self) -> Vec<Parameter> {
-        let parameter = |name: &str, axes: &[usize], role| Parameter {
-            name: name.into(),
-            shape: Shape::new(axes).unwrap(),
-            role,
-            initializer: Initializer::Zeros,
-            fans: Fans { fan_in: N, fan_out: N },
+        let fans = Fans { fan_in: N, fan_out: N };
+        let parameter = |name: &str, axes: &[usize], role| {
+            Parameter::new(name, Shape::new(axes).unwrap(), role, Initializer::Zeros, fans)
         };
         vec![parameter("weight", &[N, N], Role::Weight), parameter("bias", &[N], Role::Bias)]
     }

@@ -152,19 +152,10 @@ pub(super) fn tensors(
     fans: Fans,
     (weight_init, bias_init): (Initializer, Initializer),
 ) -> Vec<Parameter> {
-    let weight = Parameter {
-        name: "weight".into(),
-        shape: weight.clone(),
-        role: Role::Weight,
-        initializer: weight_init,
-        fans,
-    };
-    let bias = bias.map(|filters| Parameter {
-        name: "bias".into(),
-        shape: Shape::vector(filters).expect("a layer has filters"),
-        role: Role::Bias,
-        initializer: bias_init,
-        fans,
+    let weight = Parameter::new("weight", weight.clone(), Role::Weight, weight_init, fans);
+    let bias = bias.map(|filters| {
+        let shape = Shape::vector(filters).expect("a layer has filters");
+        Parameter::new("bias", shape, Role::Bias, bias_init, fans)
     });
     std::iter::once(weight).chain(bias).collect()
 }

@@ -113,21 +113,10 @@ impl<F: Float> Layer<F> for Dense<F> {
     fn parameters(&self) -> Vec<Parameter> {
         let shape = |axes: &[usize]| Shape::new(axes).expect("checked by new");
         let fans = Fans { fan_in: self.inputs(), fan_out: self.units() };
-        let mut parameters = vec![Parameter {
-            name: "weight".into(),
-            shape: shape(&[self.units(), self.inputs()]),
-            role: Role::Weight,
-            initializer: self.weight_init,
-            fans,
-        }];
+        let weight = shape(&[self.units(), self.inputs()]);
+        let mut parameters = vec![Parameter::new("weight", weight, Role::Weight, self.weight_init, fans)];
         if self.bias {
-            parameters.push(Parameter {
-                name: "bias".into(),
-                shape: shape(&[self.units()]),
-                role: Role::Bias,
-                initializer: self.bias_init,
-                fans,
-            });
+            parameters.push(Parameter::new("bias", shape(&[self.units()]), Role::Bias, self.bias_init, fans));
         }
         parameters
     }

@@ -4,6 +4,7 @@ pub mod check;
 pub mod completions;
 pub mod eval;
 pub mod explain;
+pub mod generate;
 pub mod gradcheck;
 pub mod list;
 pub mod man;

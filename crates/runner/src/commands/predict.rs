@@ -8,8 +8,10 @@ use clap::ValueEnum;
 use super::print;
 use crate::cli::PredictArgs;
 use crate::console::Console;
-use crate::data::{CsvFile, FirstLine, Preprocessing};
+use crate::data::{self, CsvFile, FirstLine, Preprocessing, Vocabulary, Window};
+use crate::diagnostic::counted;
 use crate::error::Failure;
+use crate::memory;
 use crate::predictor::{Card, Predictor};
 use crate::registry::{Number, Registry};
 use crate::run_dir::{MODEL, RunDir};
@@ -41,7 +43,7 @@ pub fn run(arguments: &PredictArgs, registry: &Registry, console: Console) -> Re
         |error: &dyn std::fmt::Display| Failure::Run { path: model.clone(), message: error.to_string() };
     let bytes = read_weights(&model, 1 << 32).map_err(|_| unfit(&"there is no readable model"))?;
     let card = Card::of(&bytes).map_err(|error| unfit(&error))?;
-    let rows = read_rows(&arguments.input, &card.preprocessing, console)?;
+    let rows = read_inputs(&arguments.input, &card.preprocessing, console)?;
     let text = match card.dtype {
         Dtype::F32 => {
             predict(Predictor::<f32>::load(&bytes, registry).map_err(|error| unfit(&error))?, rows, arguments)
@@ -54,7 +56,7 @@ pub fn run(arguments: &PredictArgs, registry: &Registry, console: Console) -> Re
 }
 
 /// The model of a run, or a model file on its own.
-fn model_path(run: &Path) -> Result<PathBuf, Failure> {
+pub(super) fn model_path(run: &Path) -> Result<PathBuf, Failure> {
     if run.is_file() { Ok(run.to_owned()) } else { Ok(RunDir::open(run)?.file(MODEL)) }
 }
 
@@ -86,6 +88,62 @@ fn predict<F: Number>(mut predictor: Predictor<F>, rows: Vec<f64>, arguments: &P
     }
 }
 
+/// Reads the samples of the input file: the rows of a CSV file, or windows of them or of a text.
+fn read_inputs(path: &Path, preprocessing: &Preprocessing, console: Console) -> Result<Vec<f64>, Failure> {
+    if let Some(vocabulary) = &preprocessing.vocabulary {
+        return read_text(path, vocabulary, preprocessing.inputs, console);
+    }
+    let rows = read_rows(path, preprocessing, console)?;
+    match preprocessing.window {
+        None => Ok(rows),
+        Some(window) => windows(&rows, preprocessing.columns(), window, "row", console)
+            .map_err(|message| in_file(path, message)),
+    }
+}
+
+/// Samples of `context` tokens, one after the other.
+fn read_text(
+    path: &Path,
+    vocabulary: &Vocabulary,
+    context: usize,
+    console: Console,
+) -> Result<Vec<f64>, Failure> {
+    let tokens = data::read_tokens(path, vocabulary)?;
+    let one_after_the_other = Window { length: context, horizon: 1, stride: context };
+    windows(&tokens, 1, one_after_the_other, "token", console).map_err(|message| in_file(path, message))
+}
+
+fn in_file(path: &Path, message: String) -> Failure {
+    Failure::Data { path: path.to_owned(), message }
+}
+
+/// The windows of rows of `columns` numbers; rows at the end that fill none are named, not silently passed over.
+fn windows(
+    rows: &[f64],
+    columns: usize,
+    window: Window,
+    unit: &'static str,
+    console: Console,
+) -> Result<Vec<f64>, String> {
+    let (count, length) = (rows.len() / columns, window.length);
+    let starts = window.starts(count);
+    let Some(last) = starts.clone().last() else {
+        return Err(format!("there are {}, but the model takes {length}", counted(count, unit)));
+    };
+    let numbers = starts.len() as u128 * (length * columns) as u128;
+    // As they are here and in the network's precision.
+    memory::require(numbers * 16).map_err(|needs| format!("its {} windows need {needs}", starts.len()))?;
+    let mut samples = Vec::with_capacity(numbers as usize);
+    for start in starts {
+        samples.extend_from_slice(&rows[start * columns..(start + length) * columns]);
+    }
+    let left = count - (last + length);
+    if left > 0 {
+        console.note(&format!("not used, as they fill no sample: the last {}", counted(left, unit)));
+    }
+    Ok(samples)
+}
+
 /// Reads the inputs of a CSV file, row after row: the columns of the model's features by name, or all columns if its
 /// features have no names.
 fn read_rows(path: &Path, preprocessing: &Preprocessing, console: Console) -> Result<Vec<f64>, Failure> {
@@ -95,7 +153,7 @@ fn read_rows(path: &Path, preprocessing: &Preprocessing, console: Console) -> Re
         Some(features) => {
             find_columns(features, file.header(), console).map_err(|message| file.wrong(message))?
         }
-        None => (0..preprocessing.inputs).collect(),
+        None => (0..preprocessing.columns()).collect(),
     };
     let mut rows = Vec::new();
     while file.next_row()? {

@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 use super::{load, print};
 use crate::cli::TrainArgs;
 use crate::console::Console;
+use crate::diagnostic::visible;
 use crate::error::Failure;
 use crate::evaluation::{self, Evaluation};
 use crate::experiment::Experiment;
@@ -55,6 +56,7 @@ fn train<F: Number>(
         validation: session.validation.as_ref(),
         scoring: Some(session.scoring()),
         optimizer: session.optimizer.as_ref(),
+        schedule: session.schedule.as_ref(),
         settings: settings(experiment),
         threads: &threads,
     };
@@ -128,7 +130,7 @@ fn settings(experiment: &Experiment) -> Settings {
         batch_size: train.batch_size,
         order: if train.shuffle { Order::Shuffled { seed: experiment.seed } } else { Order::Fixed },
         seed: experiment.seed,
-        learning_rate: experiment.optimizer.learning_rate,
+        clip: experiment.optimizer.clip(),
         decay_on: experiment.optimizer.weight_decay_on.into(),
         log_every: train.log_every,
         evaluate_train: train.evaluate_train,
@@ -223,8 +225,8 @@ fn prediction_table(experiment: &Experiment, predictions: &[Prediction]) -> Stri
         let more =
             if experiment.predict.iter().any(|predict| predict.x[index].len() > 8) { ", ..." } else { "" };
         let outputs: Vec<String> =
-            prediction.outputs.iter().map(|(name, value)| format!("{name} {value:.3}")).collect();
-        let class = prediction.class.iter().map(|class| format!("{class}: ")).collect::<String>();
+            prediction.outputs.iter().map(|(name, value)| format!("{} {value:.3}", visible(name))).collect();
+        let class = prediction.class.iter().map(|class| format!("{}: ", visible(class))).collect::<String>();
         let x = format!("{}{more}", x.join(", "));
         table.row([&sample_name(experiment, index), &x, &format!("{class}{}", outputs.join(", "))]);
     }

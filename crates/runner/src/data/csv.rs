@@ -10,9 +10,10 @@ use chainrule_trainer::metrics::Task;
 
 use super::csv_file::{CsvFile, FirstLine, shown};
 use super::labels::{LabelColumn, Labels, MOST_LABELS};
-use super::{Context, DataError, Raw, RawTargets};
+use super::windows::{InOrder, in_order};
+use super::{Context, DataError, Kept, Parts, Raw, RawTargets, Window, keys};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::document::{self, Node};
+use crate::document::Node;
 use crate::registry::Spec;
 use crate::suggest;
 
@@ -32,6 +33,10 @@ pub(super) struct CsvData {
     features: Option<Vec<String>>,
     /// The column that is predicted: numbers, or the labels of classes; a list for several columns of numbers.
     target: Columns,
+    /// Takes the rows for a time series in the order of the file: a sample is length consecutive rows of the features, its
+    /// target stands horizon rows after the last of them. validation and test are then cut from the end, in order, and the
+    /// target may be a feature too.
+    window: Option<Window>,
 }
 
 impl Spec for CsvData {
@@ -71,18 +76,15 @@ impl JsonSchema for Columns {
 }
 
 /// Reads the file of a `[data]` table that conforms to the schema.
-pub(super) fn read(node: &Node, context: &Context) -> Result<Raw, DataError> {
-    let data: CsvData = document::deserialize(node).map_err(|error| {
-        let mistake = Diagnostic::new(format!("[data]: {error}")).at(node.place);
-        DataError::File(mistake.into())
-    })?;
+pub(super) fn read(node: &Node, context: &Context<'_>) -> Result<Raw, DataError> {
+    let data: CsvData = keys(node)?;
     let path = Path::new(&data.path);
     // A pipe without a writer would be waited for.
     if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
         return Err(DataError::Content { path: path.to_owned(), message: "this is not a file".into() });
     }
     let mut file = CsvFile::open(path, FirstLine::Names)?;
-    let (features, targets) = columns(&data, node, &file, *context)?;
+    let (features, targets) = columns(&data, node, &file, context)?;
     let mut reading = Reading::new(&targets, context.task);
     let mut x = Vec::new();
     while file.next_row()? {
@@ -95,12 +97,32 @@ pub(super) fn read(node: &Node, context: &Context) -> Result<Raw, DataError> {
         return Err(file.wrong("there are no rows below the header"));
     }
     let names = |columns: &[usize]| columns.iter().map(|&column| file.header()[column].clone()).collect();
-    Ok(Raw {
+    let raw = Raw {
         features: Some(names(&features)),
         targets: Some(names(&targets)),
-        x,
-        width: features.len(),
-        y: reading.targets(&file)?,
+        ..Raw::of_rows(x, features.len(), reading.targets(&file)?)
+    };
+    match data.window {
+        Some(window) => series(raw, window, context),
+        None => Ok(raw),
+    }
+}
+
+/// The rows of `raw` as a time series.
+fn series(raw: Raw, window: Window, context: &Context<'_>) -> Result<Raw, DataError> {
+    let (rows, features) = (raw.x.len(), raw.x.width());
+    let windows = (window.extent(), window.stride);
+    let InOrder { starts, split, training } = in_order(rows, windows, context, ("window", "rows"))?;
+    let target = |start: &usize| (start + window.extent() - 1) as u32;
+    Ok(Raw {
+        y_rows: Some(starts.iter().map(target).collect()),
+        x: raw
+            .x
+            .into_windows(window.length * features, starts.iter().map(|start| start * features).collect()),
+        shape: Some(vec![window.length, features]),
+        parts: Parts::Given(split),
+        kept: Kept { window: Some((window, training)), ..Kept::default() },
+        ..raw
     })
 }
 
@@ -109,7 +131,7 @@ fn columns(
     data: &CsvData,
     node: &Node,
     file: &CsvFile,
-    context: Context,
+    context: &Context<'_>,
 ) -> Result<(Vec<usize>, Vec<usize>), DataError> {
     let mut places: HashMap<&str, usize> = HashMap::new();
     for (column, name) in file.header().iter().enumerate() {
@@ -133,6 +155,8 @@ fn columns(
                 }
                 Some(&column) => match used.insert(column, key) {
                     None => found.push(column),
+                    // What a series was is known when it is asked what it will be.
+                    Some(other) if data.window.is_some() && other != key => found.push(column),
                     Some(other) => {
                         let message =
                             format!("the column `{}` is in `{other}` and again in `{key}`", shown(name));
@@ -157,7 +181,11 @@ fn columns(
         return Err(DataError::File(mistakes));
     }
     if features.is_empty() {
-        return Err(file.wrong("there is no column beside the target"));
+        let help = match data.window {
+            Some(_) => "; list it in `features`, if its own past is to foretell it",
+            None => "",
+        };
+        return Err(file.wrong(format!("there is no column beside the target{help}")));
     }
     if let (None, Some(column)) =
         (&data.features, features.iter().find(|&&column| file.header()[column].is_empty()))

@@ -8,9 +8,9 @@ use serde::Deserialize;
 
 use chainrule_trainer::metrics::Task;
 
-use super::{Context, DataError, LabelColumn, Raw, RawTargets};
+use super::{Context, DataError, LabelColumn, Raw, RawTargets, keys};
 use crate::diagnostic::{Diagnostic, Diagnostics, counted};
-use crate::document::{self, Node, Value};
+use crate::document::{Node, Value};
 use crate::registry::Spec;
 
 /// Samples written into the experiment file.
@@ -62,7 +62,7 @@ impl JsonSchema for Targets {
 }
 
 /// Reads a `[data]` table that conforms to the schema.
-pub(super) fn read(node: &Node, context: &Context) -> Result<Raw, DataError> {
+pub(super) fn read(node: &Node, context: &Context<'_>) -> Result<Raw, DataError> {
     let mut mistakes = Diagnostics::new();
     check_rows(node, "x", &mut mistakes);
     check_targets(node, *context, &mut mistakes);
@@ -70,10 +70,7 @@ pub(super) fn read(node: &Node, context: &Context) -> Result<Raw, DataError> {
     if !mistakes.is_empty() {
         return Err(DataError::File(mistakes));
     }
-    let data: InlineData = document::deserialize(node).map_err(|error| {
-        let mistake = Diagnostic::new(format!("[data]: {error}")).at(node.place);
-        DataError::File(mistake.into())
-    })?;
+    let data: InlineData = keys(node)?;
     let width = data.x[0].len();
     let y = match data.y {
         Targets::Values(rows) => RawTargets::Values { width: rows[0].len(), data: rows.concat() },
@@ -83,8 +80,7 @@ pub(super) fn read(node: &Node, context: &Context) -> Result<Raw, DataError> {
         }
         Targets::Labels(labels) => RawTargets::Labels(LabelColumn::of_text(labels)),
     };
-    let raw = Raw { features: data.features, targets: data.targets, x: data.x.concat(), width, y };
-    Ok(raw)
+    Ok(Raw { features: data.features, targets: data.targets, ..Raw::of_rows(data.x.concat(), width, y) })
 }
 
 fn items<'a>(node: &'a Node, key: &str) -> &'a [Node] {
@@ -110,7 +106,7 @@ fn check_rows(node: &Node, key: &str, mistakes: &mut Diagnostics) {
 }
 
 /// `y` is of one kind, and of the kind that the loss compares with.
-fn check_targets(node: &Node, context: Context, mistakes: &mut Diagnostics) {
+fn check_targets(node: &Node, context: Context<'_>, mistakes: &mut Diagnostics) {
     let targets = items(node, "y");
     let Some(first) = targets.first() else { return };
     let kind = |node: &Node| std::mem::discriminant(&node.value);

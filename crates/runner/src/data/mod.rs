@@ -2,30 +2,50 @@
 
 mod csv;
 mod csv_file;
+mod idx;
+mod idx_file;
 mod inline;
 mod labels;
 mod prepare;
+mod preprocessing;
+mod samples;
+mod source;
+mod synthetic;
+mod text;
+mod windows;
 
 pub(crate) use csv_file::{CsvFile, FirstLine};
 pub(crate) use labels::LabelColumn;
 pub use labels::Labels;
 pub(crate) use prepare::Plan;
-pub use prepare::{PrepareError, Prepared, Preprocessing};
+pub use prepare::{PrepareError, Prepared};
+pub use preprocessing::Preprocessing;
+pub(crate) use samples::{Numbers, Samples};
+pub use text::Vocabulary;
+pub(crate) use text::read_tokens;
+pub use windows::Window;
 
 use std::path::PathBuf;
 
 use chainrule_trainer::metrics::Task;
-use chainrule_trainer::{Fractions, Scale};
+use chainrule_trainer::{Fractions, Scale, Split};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::diagnostic::Diagnostics;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::document::{self, Node, Place};
 use crate::registry::{Registry, Taken};
 
 pub(crate) fn register(registry: &mut Registry) -> Result<(), Taken> {
     registry.data::<inline::InlineData>(inline::read)?;
-    registry.data::<csv::CsvData>(csv::read)
+    registry.data::<csv::CsvData>(csv::read)?;
+    registry.data::<idx::IdxData>(idx::read)?;
+    registry.data::<text::TextData>(text::read)?;
+    registry.data::<synthetic::SyntheticData>(synthetic::read)
 }
+
+/// The keys of `[data]` that are paths or lists of paths; each is made absolute when an experiment is loaded.
+pub(crate) const PATHS: [&str; 6] = ["path", "paths", "images", "labels", "test_images", "test_labels"];
 
 /// The keys that every type of data takes.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
@@ -33,11 +53,12 @@ pub(crate) fn register(registry: &mut Registry) -> Result<(), Taken> {
 pub(crate) struct DataCommon {
     /// How inputs are scaled, fitted on the training samples; not at all, if absent.
     pub(crate) scale: Option<ScaleSpec>,
-    /// The share of the samples that is evaluated while training; of each class its share.
+    /// The share of the samples that is evaluated while training; of each class its share, of a text or a time series what
+    /// comes before the test part.
     #[serde(default)]
     #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
     pub(crate) validation: f64,
-    /// The share of the samples that is evaluated at the end.
+    /// The share of the samples that is evaluated at the end; of a text or a time series the last.
     #[serde(default)]
     #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
     pub(crate) test: f64,
@@ -72,19 +93,68 @@ impl From<ScaleSpec> for Scale {
     }
 }
 
-/// Samples as they were read: in raw units, in f64, classes as they were called.
+/// Samples as they were read: in raw units, classes as they were called.
 #[derive(Clone, Debug)]
 pub struct Raw {
     /// The names of the inputs, if they have any.
     pub(crate) features: Option<Vec<String>>,
     /// The names of the outputs, if they have any.
     pub(crate) targets: Option<Vec<String>>,
-    /// Row after row.
-    pub(crate) x: Vec<f64>,
-    /// Numbers in a row.
-    pub(crate) width: usize,
+    /// The inputs.
+    pub(crate) x: Samples,
     /// What the outputs should be.
     pub(crate) y: RawTargets,
+    /// Which row of `y` belongs to each sample; none, if each has the row of its own number.
+    pub(crate) y_rows: Option<Vec<u32>>,
+    /// The shape of a sample, if the data know more than its length.
+    pub(crate) shape: Option<Vec<usize>>,
+    /// What is held out.
+    pub(crate) parts: Parts,
+    /// What else the model must keep, to take new inputs as it took these.
+    pub(crate) kept: Kept,
+}
+
+impl Raw {
+    /// Samples that are rows of numbers, of which any may be held out.
+    pub(crate) fn of_rows(x: Vec<f64>, width: usize, y: RawTargets) -> Self {
+        Self {
+            features: None,
+            targets: None,
+            x: Samples::rows(Numbers::F64(x), width),
+            y,
+            y_rows: None,
+            shape: None,
+            parts: Parts::Drawn,
+            kept: Kept::default(),
+        }
+    }
+
+    /// The shape of a sample: one axis, if the data do not know better.
+    pub(crate) fn shape(&self) -> Vec<usize> {
+        self.shape.clone().unwrap_or_else(|| vec![self.x.width()])
+    }
+}
+
+/// What is held out of the samples that a reader gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Parts {
+    /// What the seed draws.
+    Drawn,
+    /// The samples from this one on are the test part; of those before, what the seed draws is for validation.
+    TestFrom(usize),
+    /// The reader has split them.
+    Given(Split),
+}
+
+/// What a reader did to the inputs that is not fitted, and has to be done to new ones too.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Kept {
+    /// What every input is divided by, before it is scaled.
+    pub(crate) divide_by: Option<f64>,
+    /// The tokens of a text.
+    pub(crate) vocabulary: Option<Vocabulary>,
+    /// How samples are taken from a time series, and how many of its rows are for training.
+    pub(crate) window: Option<(Window, usize)>,
 }
 
 /// Targets as they were read.
@@ -103,13 +173,47 @@ pub(crate) enum RawTargets {
     Labels(LabelColumn),
     /// Two labels that one output tells apart: the first is 0, the second 1.
     YesNo(LabelColumn),
+    /// After each token of a sample, the next one of the text.
+    NextTokens,
 }
 
 /// What a reader of data knows beside its own keys.
 #[derive(Clone, Copy, Debug)]
-pub struct Context {
+pub struct Context<'a> {
     /// What the loss takes the outputs for.
     pub(crate) task: Task,
+    /// The keys that every type takes.
+    pub(crate) common: DataCommon,
+    /// The whole table, with the places of those keys.
+    pub(crate) table: &'a Node,
+    /// The seed of the experiment.
+    pub(crate) seed: u64,
+    /// The bytes of a number of the network.
+    pub(crate) bytes: usize,
+}
+
+impl Context<'_> {
+    /// The place of a key of the table, or of the table.
+    fn place(&self, key: &str) -> Place {
+        self.table
+            .at(&[key])
+            .map(|node| node.place)
+            .filter(|place| !place.is_none())
+            .unwrap_or(self.table.place)
+    }
+
+    /// A mistake at a key of the table.
+    fn mistake(&self, key: &str, message: impl Into<String>, help: &str) -> DataError {
+        DataError::File(Diagnostic::new(message).at(self.place(key)).help(help).into())
+    }
+}
+
+/// The keys of a type of data, of a table that conforms to the schema.
+fn keys<T: serde::de::DeserializeOwned>(node: &Node) -> Result<T, DataError> {
+    document::deserialize(node).map_err(|error| {
+        let mistake = Diagnostic::new(format!("[data]: {error}")).at(node.place);
+        DataError::File(mistake.into())
+    })
 }
 
 /// Why data cannot be had.

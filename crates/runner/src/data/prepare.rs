@@ -1,33 +1,13 @@
 //! From raw samples to what a network computes with, and back to names.
 
+use std::borrow::Cow;
+
 use chainrule_core::Float;
 use chainrule_trainer::metrics::Task;
-use chainrule_trainer::{Dataset, Error, Fractions, Scaler, Split, SplitError, TargetData};
-use serde::{Deserialize, Serialize};
+use chainrule_trainer::{Dataset, Error, Fractions, Split, SplitError, TargetData};
 
-use super::{Labels, Raw, RawTargets, ScaleSpec};
-
-/// What was fitted on the training samples and is needed to predict: it is stored with the model.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Preprocessing {
-    /// Numbers in an input row.
-    pub inputs: usize,
-    /// The names of the inputs, if they have any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub features: Option<Vec<String>>,
-    /// The names of the outputs, if they have any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub targets: Option<Vec<String>>,
-    /// What each class is called, if classes have labels; with one output, "no" and "yes".
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub labels: Option<Labels>,
-    /// What is subtracted from each input; empty without scaling.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub shift: Vec<f64>,
-    /// What each input is then divided by.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub divisor: Vec<f64>,
-}
+use super::{Labels, Parts, Preprocessing, Raw, RawTargets, ScaleSpec};
+use crate::memory;
 
 /// How raw samples become data sets.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +35,12 @@ pub enum PrepareError {
     /// A model of other classes.
     #[error("the model was trained on other classes: it does not know the label \"{0}\"")]
     Label(String),
+    /// A model of another text.
+    #[error("the model was trained on a text of other characters")]
+    Vocabulary,
+    /// They are too many.
+    #[error("the samples need {0}")]
+    Memory(String),
 }
 
 /// The data sets of an experiment and what was fitted on the training set.
@@ -78,26 +64,56 @@ impl<F: Float> Prepared<F> {
     /// # Errors
     /// [`PrepareError`].
     pub(crate) fn new(raw: &Raw, plan: Plan, stored: Option<Preprocessing>) -> Result<Self, PrepareError> {
+        if stored.as_ref().is_some_and(|stored| stored.vocabulary != raw.kept.vocabulary) {
+            return Err(PrepareError::Vocabulary);
+        }
         let labels = stored.as_ref().map_or_else(|| labels(raw), |stored| stored.labels.clone());
-        let targets = Coded::new(&raw.y, labels.as_ref())?;
-        let samples = raw.x.len() / raw.width;
-        let split = Split::new(samples, targets.classes(plan.task).as_deref(), plan.fractions, plan.seed)?;
+        let targets = Coded::new(raw, labels.as_ref())?;
+        let split = split(raw, &targets, plan)?;
+        check_memory::<F>(raw.x.width() + targets.per_sample(), &split)?;
 
-        let mut x = rows(&raw.x, raw.width, &split.train);
-        let preprocessing = stored.unwrap_or_else(|| Preprocessing::fit(raw, &x, labels.clone(), plan.scale));
-        preprocessing.scale(&mut x);
-        let train = targets.dataset(x, raw.width, &split.train)?;
-        let held_out = |samples: &Vec<u32>| {
-            let dataset = || {
-                let mut x = rows(&raw.x, raw.width, samples);
-                preprocessing.scale(&mut x);
-                targets.dataset(x, raw.width, samples)
-            };
-            (!samples.is_empty()).then(dataset).transpose()
+        let preprocessing =
+            stored.unwrap_or_else(|| Preprocessing::fit(raw, &split.train, labels, plan.scale));
+        let scaling = preprocessing.scaling();
+        let dataset = |samples: &[u32]| {
+            let mut x = Vec::with_capacity(samples.len() * raw.x.width());
+            raw.x.for_each(samples, |row| {
+                scaling.apply(row);
+                x.extend(row.iter().map(|&x| F::of(x)));
+            });
+            Dataset::new(x, raw.x.width(), targets.data(samples))
         };
+        let held_out = |samples: &Vec<u32>| (!samples.is_empty()).then(|| dataset(samples)).transpose();
+        let train = dataset(&split.train)?;
         let (validation, test) = (held_out(&split.validation)?, held_out(&split.test)?);
         Ok(Self { train, validation, test, split, preprocessing })
     }
+}
+
+/// What the reader has not split is split by the seed.
+fn split(raw: &Raw, targets: &Coded<'_>, plan: Plan) -> Result<Split, SplitError> {
+    let draw = |samples: usize, fractions: Fractions| {
+        let classes = targets.classes(plan.task);
+        // Only with the numbers of the samples for those of the rows, which they are where anything is drawn.
+        Split::new(samples, classes.as_deref().map(|classes| &classes[..samples]), fractions, plan.seed)
+    };
+    match &raw.parts {
+        Parts::Drawn => draw(raw.x.len(), plan.fractions),
+        Parts::TestFrom(first) => {
+            let mut split = draw(*first, Fractions { test: 0.0, ..plan.fractions })?;
+            split.test = (0..).take(raw.x.len()).skip(*first).collect();
+            Ok(split)
+        }
+        Parts::Given(split) => Ok(split.clone()),
+    }
+}
+
+/// Samples that overlap, or that are drawn, may be many more numbers than were read.
+fn check_memory<F: Float>(numbers: usize, split: &Split) -> Result<(), PrepareError> {
+    let samples = split.train.len() + split.validation.len() + split.test.len();
+    // A class is four bytes, a number of the network no less.
+    let needed = samples as u128 * numbers as u128 * F::BYTES as u128;
+    memory::require(needed).map_err(PrepareError::Memory)
 }
 
 /// The labels of all samples, held out or not: every part has the same classes.
@@ -108,101 +124,116 @@ fn labels(raw: &Raw) -> Option<Labels> {
     }
 }
 
-/// Targets as numbers and classes, of all samples.
-enum Coded<'a> {
+/// Targets as numbers and classes, of all rows.
+enum Codes<'a> {
     Values { data: &'a [f64], width: usize },
-    Classes(Vec<u32>),
+    Classes(Cow<'a, [u32]>),
     YesNo(Vec<u32>),
+    NextTokens,
+}
+
+/// The targets of all samples.
+struct Coded<'a> {
+    codes: Codes<'a>,
+    raw: &'a Raw,
 }
 
 impl<'a> Coded<'a> {
-    fn new(targets: &'a RawTargets, labels: Option<&Labels>) -> Result<Self, PrepareError> {
+    fn new(raw: &'a Raw, labels: Option<&Labels>) -> Result<Self, PrepareError> {
         let classes = |column| {
             let known = labels.map_or_else(|| Labels::of(column), Labels::clone);
             known.classes(column).map_err(PrepareError::Label)
         };
-        Ok(match targets {
-            RawTargets::Values { data, width } => Self::Values { data, width: *width },
-            RawTargets::Indices(indices) => Self::Classes(indices.clone()),
-            RawTargets::Labels(column) => Self::Classes(classes(column)?),
-            RawTargets::YesNo(column) => Self::YesNo(classes(column)?),
-        })
+        let codes = match &raw.y {
+            RawTargets::Values { data, width } => Codes::Values { data, width: *width },
+            RawTargets::Indices(indices) => Codes::Classes(indices.into()),
+            RawTargets::Labels(column) => Codes::Classes(classes(column)?.into()),
+            RawTargets::YesNo(column) => Codes::YesNo(classes(column)?),
+            RawTargets::NextTokens => Codes::NextTokens,
+        };
+        Ok(Self { codes, raw })
     }
 
-    /// The class of each sample, if the task has classes.
-    fn classes(&self, task: Task) -> Option<Vec<u32>> {
-        match (self, task) {
-            (Self::Classes(classes) | Self::YesNo(classes), _) => Some(classes.clone()),
-            (Self::Values { data, width: 1 }, Task::Binary { threshold }) => {
+    /// Targets of one sample.
+    fn per_sample(&self) -> usize {
+        match &self.codes {
+            Codes::Values { width, .. } => *width,
+            Codes::Classes(_) | Codes::YesNo(_) => 1,
+            Codes::NextTokens => self.raw.x.width(),
+        }
+    }
+
+    /// The class of each row, if the task has classes.
+    fn classes(&self, task: Task) -> Option<Cow<'_, [u32]>> {
+        match (&self.codes, task) {
+            (Codes::Classes(classes), _) => Some(Cow::Borrowed(classes)),
+            (Codes::YesNo(classes), _) => Some(Cow::Borrowed(classes)),
+            (Codes::Values { data, width: 1 }, Task::Binary { threshold }) => {
                 Some(data.iter().map(|&value| u32::from(value >= threshold)).collect())
             }
             _ => None,
         }
     }
 
-    /// The data set of some samples and their inputs.
-    fn dataset<F: Float>(&self, x: Vec<f64>, inputs: usize, samples: &[u32]) -> Result<Dataset<F>, Error> {
-        let classes = |classes: &[u32]| rows(classes, 1, samples);
-        let targets = match self {
-            Self::Values { data, width } => {
-                let values = rows(data, *width, samples).into_iter().map(F::of);
+    /// The targets of some samples.
+    fn data<F: Float>(&self, samples: &[u32]) -> TargetData<F> {
+        let of_rows: Vec<u32>;
+        let rows_of = match &self.raw.y_rows {
+            Some(rows) => {
+                of_rows = samples.iter().map(|&sample| rows[sample as usize]).collect();
+                &of_rows
+            }
+            None => samples,
+        };
+        match &self.codes {
+            Codes::Values { data, width } => {
+                let values = rows(data, *width, rows_of).into_iter().map(F::of);
                 TargetData::Values { data: values.collect(), width: *width }
             }
-            Self::Classes(all) => TargetData::Classes { data: classes(all), per_sample: 1 },
-            Self::YesNo(all) => {
-                let values = classes(all).into_iter().map(|class| F::of(f64::from(class)));
+            Codes::Classes(all) => TargetData::Classes { data: rows(all, 1, rows_of), per_sample: 1 },
+            Codes::YesNo(all) => {
+                let values = rows(all, 1, rows_of).into_iter().map(|class| F::of(f64::from(class)));
                 TargetData::Values { data: values.collect(), width: 1 }
             }
-        };
-        Dataset::new(x.into_iter().map(F::of).collect(), inputs, targets)
+            Codes::NextTokens => {
+                let x = &self.raw.x;
+                TargetData::Classes { data: x.next_tokens(samples), per_sample: x.width() }
+            }
+        }
     }
 }
 
-/// The rows of some samples, one after the other.
-fn rows<T: Copy>(data: &[T], width: usize, samples: &[u32]) -> Vec<T> {
-    let mut rows = Vec::with_capacity(samples.len() * width);
-    for &sample in samples {
-        let start = sample as usize * width;
+/// The rows of these numbers, one after the other.
+fn rows<T: Copy>(data: &[T], width: usize, of: &[u32]) -> Vec<T> {
+    let mut rows = Vec::with_capacity(of.len() * width);
+    for &row in of {
+        let start = row as usize * width;
         rows.extend_from_slice(&data[start..start + width]);
     }
     rows
-}
-
-impl Preprocessing {
-    /// Fits the scaling to the training rows `x`.
-    fn fit(raw: &Raw, x: &[f64], labels: Option<Labels>, scale: Option<ScaleSpec>) -> Self {
-        let scaler = scale.map(|scale| Scaler::fit(scale.into(), x, raw.width));
-        let (shift, divisor) = scaler.map_or_else(Default::default, |scaler| (scaler.shift, scaler.divisor));
-        let (features, targets) = (raw.features.clone(), raw.targets.clone());
-        Self { inputs: raw.width, features, targets, labels, shift, divisor }
-    }
-
-    fn scale(&self, rows: &mut [f64]) {
-        if !self.shift.is_empty() {
-            let scaler = Scaler { shift: self.shift.clone(), divisor: self.divisor.clone() };
-            scaler.apply(rows);
-        }
-    }
-
-    /// Raw input rows as the network takes them.
-    pub fn inputs<F: Float>(&self, mut rows: Vec<f64>) -> Vec<F> {
-        self.scale(&mut rows);
-        rows.into_iter().map(F::of).collect()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn values() -> Vec<f64> {
+        (0..10).map(f64::from).collect()
+    }
+
     fn raw() -> Raw {
-        Raw {
-            features: None,
-            targets: None,
-            x: (0..10).map(f64::from).collect(),
-            width: 1,
-            y: RawTargets::Values { data: (0..10).map(f64::from).collect(), width: 1 },
-        }
+        Raw::of_rows(values(), 1, RawTargets::Values { data: values(), width: 1 })
+    }
+
+    #[test]
+    fn of_a_ready_made_test_part_nothing_is_drawn() {
+        let raw = Raw { parts: Parts::TestFrom(6), ..raw() };
+        let fractions = Fractions { validation: 0.5, test: 0.0 };
+        let plan = Plan { fractions, seed: 1, scale: None, task: Task::Numbers };
+        let Prepared { split, test, .. } = Prepared::<f32>::new(&raw, plan, None).unwrap();
+        assert_eq!((split.train.len(), split.validation.len()), (3, 3));
+        assert!(split.train.iter().chain(&split.validation).all(|&sample| sample < 6));
+        assert_eq!(test.unwrap().batch(0..4).0.data(), [6.0, 7.0, 8.0, 9.0]);
     }
 
     #[test]

@@ -79,7 +79,7 @@ fn mistakes_of_the_network(mut root: Node, schema: &Schema, registry: &Registry)
     };
     let input_shape = match schema.conforms_at(&root, &["model", "input_shape"]) {
         true => read_at(&root, &["model", "input_shape"]).ok().flatten(),
-        false => session::written_width(&root).map(|width| vec![width]),
+        false => session::written_shape(&root),
     };
     let Some(input) = input_shape.and_then(|axes: Vec<usize>| Shape::new(axes).ok()) else {
         return Diagnostics::new();

@@ -1,15 +1,14 @@
 //! The numbers of one sample at the start weights.
 
 use chainrule_core::layers::Source;
-use chainrule_core::{Ctx, Inline, Objective, Parameter, Role, Rows, Targets, Workspace};
-use chainrule_trainer::optimizer::{DecayOn, Step};
+use chainrule_core::{Ctx, Inline, Objective, Parameter, Rows, Targets, Workspace};
+use chainrule_trainer::optimizer::groups;
 use serde::Serialize;
 
 use super::Stage;
 use super::names::Names;
 use super::product::{Chains, Derivative, MAX_UNITS};
 use super::trace::Trace;
-use crate::data::Labels;
 use crate::error::Failure;
 use crate::experiment::Experiment;
 use crate::session::Session;
@@ -316,19 +315,16 @@ fn whole<'a>(
     Ok(Whole { objective, x, targets, theta, buffers, workspace, gradient, learning_rate, stepped })
 }
 
-/// The parameters after the optimiser's first step on this sample alone.
+/// The parameters after the optimiser's first step on this sample alone, at the learning rate without its schedule.
 fn first_step(experiment: &Experiment, session: &Session<f64>, theta: &[f64], gradient: &[f64]) -> Vec<f64> {
     let mut theta = theta.to_vec();
     let mut slots = vec![vec![0.0; theta.len()]; session.optimizer.slots().len()];
-    let learning_rate = experiment.optimizer.learning_rate;
-    let decay_on: DecayOn = experiment.optimizer.weight_decay_on.into();
-    let mut start = 0;
-    for tensor in &session.parameters {
-        let range = start..start + tensor.shape.len();
-        start = range.end;
-        let decays = decay_on == DecayOn::All || tensor.role == Role::Weight;
-        let step = Step { number: 1, learning_rate, decays };
-        session.optimizer.update(step, range, &mut theta, gradient, &mut slots);
+    let groups = groups(&session.parameters, experiment.optimizer.weight_decay_on.into());
+    let mut gradient = gradient.to_vec();
+    experiment.optimizer.clip().apply(&groups, &mut gradient);
+    for group in groups {
+        let step = group.step(1, experiment.optimizer.learning_rate);
+        session.optimizer.update(step, group.range, &mut theta, &gradient, &mut slots);
     }
     theta
 }
@@ -354,7 +350,7 @@ fn target(session: &Session<f64>, targets: Targets<'_, f64>) -> Target {
         Targets::Values(values) => Target::Values(Vector::new(values.data())),
         Targets::Classes(classes) => {
             let indices: Vec<u32> = classes.iter().copied().take(MAX_NUMBERS).collect();
-            let names = session.preprocessing.labels.as_ref().map(Labels::names).unwrap_or_default();
+            let names = session.preprocessing.class_names().unwrap_or_default();
             let labels = indices.iter().filter_map(|&index| names.get(index as usize).cloned()).collect();
             Target::Classes { indices, labels }
         }

@@ -70,10 +70,20 @@ pub(super) fn plan_layer(
         name: names[index].clone(),
         inputs,
         activation: layer.at(&["activation"]).map(activation_of),
+        trainable: !matches!(layer.at(&["trainable"]), Some(Node { value: Value::Boolean(false), .. })),
+        rate: layer.at(&["lr_mult"]).and_then(number).unwrap_or(1.0),
         keys,
         label,
         place: layer.place,
         input_places,
+    }
+}
+
+fn number(node: &Node) -> Option<f64> {
+    match node.value {
+        Value::Float(value) => Some(value),
+        Value::Integer(value) => Some(value as f64),
+        _ => None,
     }
 }
 

@@ -84,10 +84,11 @@ pub(super) fn check_labels<F: Number>(
     preprocessing: &Preprocessing,
     objective: &Objective<F>,
 ) -> Result<(), Failure> {
-    let (Some(labels), TargetKind::Classes(classes)) = (&preprocessing.labels, objective.target_kind())
-    else {
-        return Ok(());
-    };
+    let TargetKind::Classes(classes) = objective.target_kind() else { return Ok(()) };
+    if let Some(vocabulary) = &preprocessing.vocabulary {
+        return check_vocabulary(experiment, preprocessing.inputs, vocabulary.len(), objective);
+    }
+    let Some(labels) = &preprocessing.labels else { return Ok(()) };
     let found = labels.len();
     if found == classes {
         return Ok(());
@@ -101,9 +102,34 @@ pub(super) fn check_labels<F: Number>(
     Err(experiment.mistake(Diagnostic::new(message).at(targets_place(experiment)).help(help)))
 }
 
+/// Every position of a text has a score for every token.
+fn check_vocabulary<F: Number>(
+    experiment: &Experiment,
+    context: usize,
+    tokens: usize,
+    objective: &Objective<F>,
+) -> Result<(), Failure> {
+    let output = objective.network().output_shape();
+    if output.last() == tokens && objective.targets_per_sample() == context {
+        return Ok(());
+    }
+    let message = format!(
+        "the text has {} and samples of {context}, but the output of the network is {output}",
+        counted(tokens, "different token"),
+    );
+    let help = match output.last() == tokens {
+        true => format!("its shape must be [{context}, {tokens}]: a score for every token at every position"),
+        false => {
+            format!("give the last layer `units = {tokens}`, so that its output is [{context}, {tokens}]")
+        }
+    };
+    Err(experiment.mistake(Diagnostic::new(message).at(experiment.place(&["data", "context"])).help(help)))
+}
+
 /// Where the targets are written or named.
 fn targets_place(experiment: &Experiment) -> Place {
-    let node = experiment.resolved.at(&["data", "y"]).or(experiment.resolved.at(&["data", "target"]));
+    let node =
+        ["y", "target", "labels", "classes"].iter().find_map(|key| experiment.resolved.at(&["data", key]));
     node.map_or_else(|| experiment.place(&["data"]), |node| node.place)
 }
 
@@ -112,6 +138,7 @@ pub(super) fn prepare_mistake(experiment: &Experiment, error: &PrepareError) -> 
     let place = match error {
         PrepareError::Split(SplitError::Empty { part, .. }) => experiment.place(&["data", part]),
         PrepareError::Label(_) => targets_place(experiment),
+        PrepareError::Vocabulary => experiment.place(&["data", "type"]),
         _ => experiment.place(&["data"]),
     };
     experiment.mistake(Diagnostic::new(format!("[data]: {error}")).at(place))
@@ -127,11 +154,19 @@ pub(super) fn data_mistake(experiment: &Experiment, error: &Error, samples: &[u3
         _ => error,
     };
     let place = match error {
-        Error::ClassRange { sample, .. } => experiment.place(&["data", "y", &sample.to_string()]),
+        Error::ClassRange { sample, .. } => {
+            let written = experiment.resolved.at(&["data", "y", &sample.to_string()]);
+            written.map_or_else(|| targets_place(experiment), |node| node.place)
+        }
         Error::DataShape { what: "targets", .. } | Error::TargetKind { .. } => targets_place(experiment),
         _ => experiment.place(&["data"]),
     };
+    let has_classes =
+        ["labels", "classes"].iter().any(|key| experiment.resolved.at(&["data", key]).is_some());
     let help = match error {
+        Error::DataShape { what: "targets", .. } if has_classes => Some(
+            "the network must give one row of scores a sample; set `[model] input_shape` to one axis".into(),
+        ),
         Error::DataShape { what: "targets", found, .. } => {
             Some(format!("give the last layer `units = {found}`"))
         }

@@ -111,6 +111,11 @@ impl InitializerSpec {
         Self::Name(InitializerName::XavierUniform)
     }
 
+    /// The default of weights between states.
+    pub fn orthogonal() -> Self {
+        Self::Name(InitializerName::Orthogonal)
+    }
+
     /// The default of biases.
     pub fn zeros() -> Self {
         Self::Name(InitializerName::Zeros)

@@ -9,9 +9,11 @@ mod initializer;
 mod layer;
 mod loss;
 mod optimizer;
+mod schedule;
 mod tables;
 
 pub use initializer::InitializerSpec;
+pub(crate) use schedule::ScheduleCommon;
 pub(crate) use tables::OptimizerCommon;
 pub use tables::{Dtype, MetricName, MetricsTable, PredictTable, RuntimeTable, TopLevel, TrainTable};
 
@@ -23,6 +25,7 @@ pub(crate) fn register(registry: &mut Registry) -> Result<(), Taken> {
     activation::register(registry)?;
     loss::register(registry)?;
     optimizer::register(registry)?;
+    schedule::register(registry)?;
     crate::data::register(registry)
 }
 

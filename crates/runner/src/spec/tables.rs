@@ -1,7 +1,7 @@
 //! The tables that have no variants.
 
 use chainrule_trainer::metrics::Metric;
-use chainrule_trainer::optimizer::DecayOn;
+use chainrule_trainer::optimizer::{Clip, DecayOn};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -148,6 +148,23 @@ pub(crate) struct OptimizerCommon {
     /// The parameters that weight decay shrinks.
     #[serde(default)]
     pub(crate) weight_decay_on: WeightDecayOn,
+    /// The gradient of all trained parameters is shortened to this L2 norm, if it is longer.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub(crate) clip_grad_norm: Option<f64>,
+    /// Every number of the gradient is limited to plus or minus this, before its norm is.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub(crate) clip_grad_value: Option<f64>,
+}
+
+impl OptimizerCommon {
+    /// The names of these keys.
+    pub(crate) const KEYS: [&str; 4] =
+        ["learning_rate", "weight_decay_on", "clip_grad_norm", "clip_grad_value"];
+
+    /// What the gradient is limited to.
+    pub(crate) fn clip(&self) -> Clip {
+        Clip { norm: self.clip_grad_norm, value: self.clip_grad_value }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]

@@ -8,8 +8,14 @@ use std::ops::Range;
 
 use chainrule_core::{Float, Parameter, Role};
 
+mod adam;
+mod clip;
+mod rmsprop;
 mod sgd;
 
+pub use adam::Adam;
+pub use clip::Clip;
+pub use rmsprop::RmsProp;
 pub use sgd::Sgd;
 
 /// What one step applies to a range of parameters.
@@ -43,24 +49,89 @@ pub enum DecayOn {
 }
 
 /// Parameters that a step treats alike.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Group {
-    pub(crate) range: Range<usize>,
-    pub(crate) decays: bool,
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// Their numbers in the flat vector.
+    pub range: Range<usize>,
+    /// Whether they decay.
+    pub decays: bool,
+    /// The factor of their learning rate.
+    pub rate: f64,
 }
 
-/// The longest runs of parameters that are treated alike.
-pub(crate) fn groups(parameters: &[Parameter], decay_on: DecayOn) -> Vec<Group> {
+impl Group {
+    /// What a step applies to them.
+    pub fn step(&self, number: u64, learning_rate: f64) -> Step {
+        Step { number, learning_rate: learning_rate * self.rate, decays: self.decays }
+    }
+}
+
+/// The longest runs of parameters that are trained alike; those that are frozen are in none.
+pub fn groups(parameters: &[Parameter], decay_on: DecayOn) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     let mut start = 0;
     for parameter in parameters {
-        let end = start + parameter.shape.len();
-        let decays = decay_on == DecayOn::All || parameter.role == Role::Weight;
-        match groups.last_mut() {
-            Some(last) if last.decays == decays => last.range.end = end,
-            _ => groups.push(Group { range: start..end, decays }),
+        let range = start..start + parameter.shape.len();
+        start = range.end;
+        if !parameter.trainable {
+            continue;
         }
-        start = end;
+        let decays = decay_on == DecayOn::All || parameter.role == Role::Weight;
+        let rate = parameter.rate;
+        match groups.last_mut() {
+            Some(last) if last.range.end == range.start && last.decays == decays && last.rate == rate => {
+                last.range.end = range.end;
+            }
+            _ => groups.push(Group { range, decays, rate }),
+        }
     }
     groups
+}
+
+#[cfg(test)]
+mod check {
+    use super::{Optimizer, Step};
+
+    /// Where `steps` of 0.1 lead on the bowl `L = θ²/2`, whose gradient is `θ`, from 1.
+    pub(super) fn descend(optimizer: &dyn Optimizer<f64>, steps: u64) -> f64 {
+        let mut theta = [1.0];
+        let mut slots = vec![vec![0.0]; optimizer.slots().len()];
+        for number in 1..=steps {
+            let gradient = theta;
+            let step = Step { number, learning_rate: 0.1, decays: true };
+            optimizer.update(step, 0..1, &mut theta, &gradient, &mut slots);
+        }
+        theta[0]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chainrule_core::{Fans, Initializer, Shape};
+
+    use super::*;
+
+    fn parameter(len: usize, role: Role, trainable: bool, rate: f64) -> Parameter {
+        let (shape, fans) = (Shape::vector(len).unwrap(), Fans { fan_in: 1, fan_out: 1 });
+        Parameter { trainable, rate, ..Parameter::new("p", shape, role, Initializer::Zeros, fans) }
+    }
+
+    #[test]
+    fn leaves_out_what_is_frozen_and_joins_what_is_alike() {
+        let parameters = [
+            parameter(3, Role::Weight, true, 1.0),
+            parameter(2, Role::Bias, true, 1.0),
+            parameter(4, Role::Weight, false, 1.0),
+            parameter(1, Role::Weight, true, 1.0),
+            parameter(1, Role::Weight, true, 0.5),
+        ];
+        let found = |decay_on| -> Vec<(Range<usize>, bool, f64)> {
+            let all = groups(&parameters, decay_on).into_iter();
+            all.map(|group| (group.range, group.decays, group.rate)).collect()
+        };
+        assert_eq!(found(DecayOn::All), [(0..5, true, 1.0), (9..10, true, 1.0), (10..11, true, 0.5)]);
+        let weights = found(DecayOn::Weights);
+        assert_eq!(weights[..2], [(0..3, true, 1.0), (3..5, false, 1.0)]);
+        assert_eq!(weights.len(), 4);
+    }
 }

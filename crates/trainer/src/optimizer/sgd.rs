@@ -88,30 +88,19 @@ impl<F: Float> Optimizer<F> for Sgd {
 
 #[cfg(test)]
 mod tests {
+    use super::super::check::descend;
     use super::*;
-
-    /// Steps on the bowl `L = θ²/2`, whose gradient is `θ`.
-    fn descend(sgd: Sgd, steps: u64) -> f64 {
-        let mut theta = [1.0f64];
-        let mut slots: Vec<Vec<f64>> = Optimizer::<f64>::slots(&sgd).iter().map(|_| vec![0.0]).collect();
-        for number in 1..=steps {
-            let gradient = theta;
-            let step = Step { number, learning_rate: 0.1, decays: true };
-            sgd.update(step, 0..1, &mut theta, &gradient, &mut slots);
-        }
-        theta[0]
-    }
 
     #[test]
     fn follows_the_formulas_by_hand() {
-        assert_eq!(descend(Sgd::new(), 2), 0.9 * 0.9);
+        assert_eq!(descend(&Sgd::new(), 2), 0.9 * 0.9);
         // v1 = 1, θ1 = 0.9; v2 = 0.5 + 0.9 = 1.4, θ2 = 0.76.
-        assert!((descend(Sgd::new().with_momentum(0.5), 2) - 0.76).abs() < 1e-15);
+        assert!((descend(&Sgd::new().with_momentum(0.5), 2) - 0.76).abs() < 1e-15);
         // θ1 = 1 - 0.1 (1 + 0.5) = 0.85; v2 = 0.5 + 0.85 = 1.35, θ2 = 0.85 - 0.1 (0.85 + 0.675) = 0.6975.
         let nesterov = Sgd::new().with_momentum(0.5).with_nesterov().unwrap();
-        assert!((descend(nesterov, 2) - 0.6975).abs() < 1e-15);
+        assert!((descend(&nesterov, 2) - 0.6975).abs() < 1e-15);
         // g = 1 + 0.5, θ1 = 0.85.
-        assert!((descend(Sgd::new().with_weight_decay(0.5), 1) - 0.85).abs() < 1e-15);
+        assert!((descend(&Sgd::new().with_weight_decay(0.5), 1) - 0.85).abs() < 1e-15);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Layers that join several inputs.
 
-use chainrule_core::layers::{Add, Concat, Multiply};
+use chainrule_core::layers::{Add, Average, Concat, Multiply, Subtract};
 use chainrule_core::{Float, Layer};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -11,7 +11,9 @@ use crate::registry::{BuildError, LayerContext, LayerExample, LayerSpec, Registr
 pub(super) fn register(registry: &mut Registry) -> Result<(), Taken> {
     registry.layer::<AddSpec>()?;
     registry.layer::<ConcatSpec>()?;
-    registry.layer::<MultiplySpec>()
+    registry.layer::<MultiplySpec>()?;
+    registry.layer::<SubtractSpec>()?;
+    registry.layer::<AverageSpec>()
 }
 
 /// The sum of several inputs of one shape.
@@ -72,5 +74,43 @@ impl LayerSpec for MultiplySpec {
 
     fn build<F: Float>(&self, context: &mut LayerContext<'_, F>) -> Result<Box<dyn Layer<F>>, BuildError> {
         Ok(Box::new(Multiply::new(context.inputs())?))
+    }
+}
+
+/// The first of two inputs of one shape minus the second.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct SubtractSpec {}
+
+impl Spec for SubtractSpec {
+    const TYPE: &'static str = "subtract";
+}
+
+impl LayerSpec for SubtractSpec {
+    fn examples() -> Vec<LayerExample> {
+        vec![example("", &[&[3], &[3]]), example("", &[&[2, 2], &[2, 2]])]
+    }
+
+    fn build<F: Float>(&self, context: &mut LayerContext<'_, F>) -> Result<Box<dyn Layer<F>>, BuildError> {
+        Ok(Box::new(Subtract::new(context.inputs())?))
+    }
+}
+
+/// The mean of several inputs of one shape, number by number.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct AverageSpec {}
+
+impl Spec for AverageSpec {
+    const TYPE: &'static str = "average";
+}
+
+impl LayerSpec for AverageSpec {
+    fn examples() -> Vec<LayerExample> {
+        vec![example("", &[&[3], &[3]]), example("", &[&[2, 2], &[2, 2], &[2, 2]])]
+    }
+
+    fn build<F: Float>(&self, context: &mut LayerContext<'_, F>) -> Result<Box<dyn Layer<F>>, BuildError> {
+        Ok(Box::new(Average::new(context.inputs())?))
     }
 }

@@ -1,9 +1,13 @@
 //! The layers of `[model] layers`, a file a family.
 
+mod activation;
 mod combine;
 mod conv;
 mod dense;
+mod noise;
+mod norm;
 mod pool;
+mod recurrent;
 mod shape;
 mod sizes;
 
@@ -12,6 +16,10 @@ use crate::registry::{LayerExample, Registry, Taken};
 pub(super) fn register(registry: &mut Registry) -> Result<(), Taken> {
     dense::register(registry)?;
     combine::register(registry)?;
+    norm::register(registry)?;
+    noise::register(registry)?;
+    activation::register(registry)?;
+    recurrent::register(registry)?;
     conv::register(registry)?;
     pool::register(registry)?;
     shape::register(registry)
