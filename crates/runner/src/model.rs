@@ -9,11 +9,14 @@ use chainrule_core::{Activation, Error, Layer, Shape};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::{Node, Place, Value};
-use crate::registry::{BuildError, LayerContext, Number, Registry, find};
+use crate::registry::{BuildError, BuildLayer, Entry, LayerContext, Number, Registry, find};
 use wiring::{check_all_used, check_names, in_order, plan_layer};
 
 /// What a layer's `inputs` call the input of the network.
 pub const INPUT: &str = "input";
+
+/// How deep layers may hold layers; more is no network, but an attack on the stack.
+const MAX_NESTING: usize = 16;
 
 /// The keys of a layer that are not of its type.
 const COMMON_KEYS: [&str; 6] = ["type", "name", "inputs", "activation", "trainable", "lr_mult"];
@@ -29,12 +32,16 @@ pub struct LayerPlan {
     inputs: Vec<Option<usize>>,
     /// `activation`: its type and its keys.
     activation: Option<(String, Node)>,
+    /// Whether the activation is for something within it, not for its output.
+    is_activated_within: bool,
     /// `trainable`.
     trainable: bool,
     /// `lr_mult`.
     rate: f64,
     /// Its own keys.
     keys: Node,
+    /// The layers within it.
+    within: Option<ModelPlan>,
     /// `layers[1] (dense "output")`.
     label: String,
     place: Place,
@@ -80,14 +87,34 @@ impl ModelPlan {
     ///
     /// # Errors
     /// Bad, reserved or repeated names; inputs that do not exist; cycles; layers whose output nothing uses.
-    pub fn new(layers: &[Node]) -> Result<Self, Diagnostics> {
+    pub fn new(layers: &[Node], registry: &Registry) -> Result<Self, Diagnostics> {
+        Self::at("model.layers", layers, registry, MAX_NESTING)
+    }
+
+    /// The same for the list at `path`, with at most so many lists within each other.
+    fn at(path: &str, layers: &[Node], registry: &Registry, depth: usize) -> Result<Self, Diagnostics> {
+        if depth == 0 {
+            let place = layers.first().map_or_else(Place::none, |layer| layer.place);
+            let message =
+                format!("{path} is too deep: at most {MAX_NESTING} lists of layers stand in each other");
+            return Err(Diagnostic::new(message).at(place).into());
+        }
         let mut mistakes = Diagnostics::new();
         let names: Vec<String> =
             layers.iter().enumerate().map(|(index, layer)| name_of(index, layer)).collect();
-        check_names(layers, &names, &mut mistakes);
+        check_names(path, layers, &names, &mut mistakes);
         let mut plans: Vec<LayerPlan> = Vec::with_capacity(layers.len());
         for (index, layer) in layers.iter().enumerate() {
-            plans.push(plan_layer(index, layer, &names, &mut mistakes));
+            let mut plan = plan_layer(path, index, layer, &names, &mut mistakes);
+            let entry = find(registry.layers(), &plan.type_name);
+            plan.is_activated_within = entry.is_some_and(|entry| entry.build.inner_activation.is_some());
+            if let Some(within) = layer.at(&["layers"]).and_then(Node::as_array) {
+                match Self::at(&format!("{path}[{index}].layers"), within, registry, depth - 1) {
+                    Ok(within) => plan.within = Some(within),
+                    Err(found) => mistakes.append(found),
+                }
+            }
+            plans.push(plan);
         }
         if mistakes.is_empty() {
             check_all_used(&plans, &mut mistakes);
@@ -107,7 +134,7 @@ impl ModelPlan {
 
     /// The activation of the output, if it has one: its type and its place.
     pub fn head(&self) -> Option<(&str, Place)> {
-        let last = self.layers.last()?;
+        let last = self.layers.last().filter(|last| !last.is_activated_within)?;
         last.activation.as_ref().map(|(name, node)| (name.as_str(), node.place))
     }
 
@@ -192,7 +219,13 @@ impl ModelPlan {
             match self.build_layer(registry, plan, &shapes, keeps_activation) {
                 Ok(layer) => {
                     outputs.push(Some(layer.layer.output_shape().clone()));
+                    mistakes.extend(self.index_mistake(plan, layer.layer.as_ref()));
                     built.push(layer);
+                }
+                Err(BuildError::Inside(found)) => {
+                    outputs.push(None);
+                    let is_new = |found: &&Diagnostic| found.place.is_none_or(|place| places.insert(place));
+                    mistakes.extend(found.iter().filter(is_new).cloned());
                 }
                 Err(error) => {
                     outputs.push(plan.probable_output(shapes.first()));
@@ -243,8 +276,10 @@ impl ModelPlan {
             },
             None => Err(unknown("activation")),
         };
+        let build_within = plan.within.as_ref().map(|within| within.builder(registry));
         let has_activation = keeps_activation && plan.activation.is_some();
-        let mut context = LayerContext::new(shapes, has_activation.then_some(&build_activation as _));
+        let mut context = LayerContext::new(shapes, has_activation.then_some(&build_activation as _))
+            .with_layers(build_within.as_ref().map(|build| build as _));
         let entry = find(registry.layers(), &plan.type_name).ok_or_else(|| unknown("type"))?;
         let mut layer = F::layer(entry, &plan.keys, &mut context)?;
         let activation = context.remaining(layer.output_shape())?;
@@ -252,6 +287,26 @@ impl ModelPlan {
             layer = Box::new(Tuned::new(layer, plan.trainable, plan.rate)?);
         }
         Ok(Built { layer, activation })
+    }
+
+    /// Builds the layers as nodes of a graph, for a layer that has them within.
+    fn builder<F: Number>(
+        &self,
+        registry: &Registry,
+    ) -> impl Fn(&Shape) -> Result<Vec<GraphNode<F>>, BuildError> {
+        |input| {
+            let built = self.build_layers(registry, input, Head::Keep).map_err(BuildError::Inside)?;
+            Ok(self.nodes(built))
+        }
+    }
+
+    /// Indices are what the network is given, not what a layer computes.
+    fn index_mistake<F: Number>(&self, plan: &LayerPlan, layer: &dyn Layer<F>) -> Option<Diagnostic> {
+        let source = plan.inputs.first().copied().flatten().filter(|_| layer.index_limit().is_some())?;
+        let source = &self.layers[source].label;
+        let message = format!("{} takes indices, but reads the numbers that {source} computes", plan.label);
+        let place = plan.input_places.first().copied().unwrap_or(plan.place);
+        Some(Diagnostic::new(message).at(place).help(format!("let it read \"{INPUT}\"")))
     }
 
     /// Names the layer, its place, and where its inputs come from with their shapes.
@@ -327,6 +382,21 @@ impl LayerPlan {
     }
 }
 
+/// A layer of keys that conform to its type, alone, without activation.
+pub(crate) fn build_alone<F: Number>(
+    registry: &Registry,
+    entry: &Entry<BuildLayer>,
+    keys: &Node,
+    inputs: &[Shape],
+) -> Result<Box<dyn Layer<F>>, BuildError> {
+    let within = keys.at(&["layers"]).and_then(Node::as_array);
+    let within = within.map(|within| ModelPlan::at("layers", within, registry, MAX_NESTING));
+    let within = within.transpose().map_err(BuildError::Inside)?;
+    let build_within = within.as_ref().map(|within| within.builder(registry));
+    let context = LayerContext::new(inputs, None);
+    F::layer(entry, keys, &mut context.with_layers(build_within.as_ref().map(|build| build as _)))
+}
+
 /// A layer, and its activation if it has not fused it.
 struct Built<F> {
     layer: Box<dyn Layer<F>>,
@@ -358,6 +428,6 @@ fn name_of(index: usize, layer: &Node) -> String {
     }
 }
 
-fn label_of(index: usize, layer: &Node, name: &str) -> String {
-    format!("model.layers[{index}] ({} \"{name}\")", type_of(layer))
+fn label_of(path: &str, index: usize, layer: &Node, name: &str) -> String {
+    format!("{path}[{index}] ({} \"{name}\")", type_of(layer))
 }

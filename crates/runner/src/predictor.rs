@@ -100,7 +100,7 @@ impl Card {
         let layers = document::from_json(&self.layers);
         let layers = layers.as_array().filter(|layers| !layers.is_empty());
         let layers = layers.ok_or_else(|| ModelError::Network("it has no layers".into()))?;
-        let plan = ModelPlan::new(layers).map_err(failed)?;
+        let plan = ModelPlan::new(layers, registry).map_err(failed)?;
         let network = plan.build(registry, &shape, Head::Keep).map_err(failed)?;
         Ok(with_probabilities(network, self.outputs))
     }

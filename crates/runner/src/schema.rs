@@ -62,7 +62,7 @@ pub fn experiment(registry: &Registry) -> Json {
             json!({ "type": "string", "description": "A file to inherit from: tables merge, arrays replace." }),
         ),
         ("data", described("The samples.", one_of(registry.data_types(), &schema_of::<DataCommon>()))),
-        ("model", model(registry)),
+        ("model", model()),
         ("loss", described("What training makes small.", one_of(registry.losses(), &json!({})))),
         (
             "optimizer",
@@ -86,9 +86,17 @@ pub fn experiment(registry: &Registry) -> Json {
     root["required"] = json!(["data", "model", "loss", "optimizer", "train"]);
     root["title"] = "A Chainrule experiment".into();
     root["description"] = "Data, model, loss, optimizer and training of one neural network.".into();
-    root["$defs"] =
-        json!({ "activation": activation(registry), "initializer": schema_of::<InitializerSpec>() });
+    root["$defs"] = definitions(registry);
     root
+}
+
+/// What schemas refer to: a layer, as layers may hold layers, and what every layer takes.
+pub(crate) fn definitions(registry: &Registry) -> Json {
+    json!({
+        "activation": activation(registry),
+        "initializer": schema_of::<InitializerSpec>(),
+        "layer": layer(registry),
+    })
 }
 
 /// A reference to one of `$defs`: what every layer takes is written once, not once a layer.
@@ -97,7 +105,7 @@ fn reference(definition: &str) -> Json {
 }
 
 /// `[model]`.
-fn model(registry: &Registry) -> Json {
+fn model() -> Json {
     json!({
         "type": "object",
         "description": "The network.",
@@ -117,7 +125,7 @@ fn model(registry: &Registry) -> Json {
             "layers": {
                 "type": "array",
                 "description": "The layers, from input to output.",
-                "items": layer(registry),
+                "items": reference("layer"),
                 "minItems": 1,
             },
         },
@@ -126,7 +134,7 @@ fn model(registry: &Registry) -> Json {
     })
 }
 
-/// An entry of `[model] layers`.
+/// An entry of `[model] layers`, or of the `layers` of a layer.
 fn layer(registry: &Registry) -> Json {
     let common = json!({
         "properties": {
@@ -146,6 +154,12 @@ fn layer(registry: &Registry) -> Json {
         },
     });
     let mut layer = one_of(registry.layers(), &common);
+    let branches = layer["oneOf"].as_array_mut().into_iter().flatten();
+    for (branch, entry) in branches.zip(registry.layers()) {
+        if let Some(inner) = entry.build.inner_activation {
+            branch["properties"]["activation"]["description"] = inner.into();
+        }
+    }
     refer_to_initializers(&mut layer);
     layer
 }
@@ -290,6 +304,7 @@ mod tests {
             assert!(!description.contains('\n'), "{path}: {description}");
         };
         properties(&schema, "", &mut check);
+        properties(&schema["$defs"]["layer"], "layer", &mut check);
         properties(&schema["$defs"]["activation"], "activation", &mut check);
         properties(&schema["$defs"]["initializer"], "initializer", &mut check);
         assert!(count > 60, "{count} keys");
@@ -306,7 +321,7 @@ mod tests {
         let schema = published(&Registry::standard());
         assert!(schema["properties"]["train"]["required"].is_null());
         assert!(schema["properties"]["optimizer"]["anyOf"][0]["required"].is_null());
-        assert!(schema.pointer("/properties/model/properties/layers/items/oneOf/0/required").is_some());
+        assert!(schema.pointer("/$defs/layer/oneOf/0/required").is_some());
         assert_eq!(schema["else"]["required"][0], "data");
     }
 }

@@ -2,11 +2,13 @@
 
 mod activate;
 mod add;
+mod attention;
 mod average;
 mod avg_pool;
 mod batch_norm;
 mod chain;
 mod channels;
+mod composite;
 mod concat;
 mod conv;
 mod conv_transpose;
@@ -14,6 +16,7 @@ mod correlation;
 mod dense;
 mod direct;
 mod dropout;
+mod embedding;
 mod gaussian_noise;
 mod global_avg_pool;
 mod global_max_pool;
@@ -24,15 +27,19 @@ mod masked;
 mod max_pool;
 mod multiply;
 mod permute;
+mod positional_embedding;
 mod prelu;
 mod recurrent;
 mod reshape;
+mod residual;
 mod rms_norm;
 mod row_map;
+mod sinusoidal_positions;
 mod softmax;
 mod standardise;
 mod subtract;
 mod sums;
+mod transformer_block;
 mod tuned;
 mod unfold;
 mod upsample;
@@ -41,15 +48,18 @@ mod zero_pad;
 
 pub use activate::Activate;
 pub use add::Add;
+pub use attention::MultiHeadAttention;
 pub use average::Average;
 pub use avg_pool::AvgPool;
 pub use batch_norm::BatchNorm;
 pub use chain::Chain;
+pub use composite::Composite;
 pub use concat::Concat;
 pub use conv::Conv;
 pub use conv_transpose::ConvTranspose;
 pub use dense::Dense;
 pub use dropout::Dropout;
+pub use embedding::Embedding;
 pub use gaussian_noise::GaussianNoise;
 pub use global_avg_pool::{GlobalAvgPool, Over};
 pub use global_max_pool::GlobalMaxPool;
@@ -60,15 +70,19 @@ pub use masked::Masked;
 pub use max_pool::MaxPool;
 pub use multiply::Multiply;
 pub use permute::Permute;
+pub use positional_embedding::PositionalEmbedding;
 pub use prelu::Prelu;
 pub use recurrent::{
     Cell, CellText, Gru, GruCell, InputBlock, Lstm, LstmCell, MAX_STACKED, Recurrent, RecurrentConfig,
     SimpleRnn, SimpleRnnCell, Step, StepBack,
 };
 pub use reshape::Reshape;
+pub use residual::residual;
 pub use rms_norm::RmsNorm;
+pub use sinusoidal_positions::SinusoidalPositions;
 pub use softmax::Softmax;
 pub use subtract::Subtract;
+pub use transformer_block::{NormPlace, TransformerBlock};
 pub use tuned::Tuned;
 pub use upsample::Upsample;
 pub use window::{Kernel, Padding};
@@ -92,6 +106,19 @@ fn several_inputs<'a>(layer: &'static str, inputs: &'a [Shape]) -> Result<&'a Sh
     match inputs {
         [first, _, ..] if inputs.len() <= crate::MAX_INPUTS => Ok(first),
         _ => Err(Error::InputCount { layer, expected: "2 to 16 inputs", found: inputs.len() }),
+    }
+}
+
+/// Positions and features of a sequence.
+fn sequence(layer: &'static str, input: &Shape) -> Result<(usize, usize), Error> {
+    match *input.axes() {
+        [positions, features] => Ok((positions, features)),
+        _ => {
+            let message = format!(
+                "it needs sequences [positions, features], but its input is {input}; set `input_shape`, or put an `embedding` before it"
+            );
+            Err(Error::Layer { layer, message })
+        }
     }
 }
 

@@ -73,7 +73,7 @@ fn mistakes_of_the_network(mut root: Node, schema: &Schema, registry: &Registry)
     }
     inherit_initializers(&mut root, registry);
     let layers = root.at(&["model", "layers"]).and_then(Node::as_array).unwrap_or_default();
-    let plan = match ModelPlan::new(layers) {
+    let plan = match ModelPlan::new(layers, registry) {
         Ok(plan) => plan,
         Err(found) => return found,
     };

@@ -7,32 +7,33 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::{Node, Value};
 use crate::suggest;
 
-pub(super) fn check_names(layers: &[Node], names: &[String], mistakes: &mut Diagnostics) {
+pub(super) fn check_names(path: &str, layers: &[Node], names: &[String], mistakes: &mut Diagnostics) {
     for (index, (layer, name)) in layers.iter().zip(names).enumerate() {
         let place = layer.at(&["name"]).map_or(layer.place, |node| node.place);
         let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         if name.is_empty() || !name.chars().all(allowed) {
-            let message = format!("the name \"{name}\" of {} is not allowed", label_of(index, layer, name));
+            let message =
+                format!("the name \"{name}\" of {} is not allowed", label_of(path, index, layer, name));
             let help = "names are made of letters, digits, `_` and `-`";
             mistakes.push(Diagnostic::new(message).at(place).help(help));
         } else if name == INPUT {
             let message = format!("no layer can be named \"{INPUT}\": it is the name of the network's input");
             mistakes.push(Diagnostic::new(message).at(place));
         } else if let Some(first) = names[..index].iter().position(|other| other == name) {
-            let message =
-                format!("model.layers[{first}] and model.layers[{index}] are both named \"{name}\"");
+            let message = format!("{path}[{first}] and {path}[{index}] are both named \"{name}\"");
             mistakes.push(Diagnostic::new(message).at(place).help("give one of them another name"));
         }
     }
 }
 
 pub(super) fn plan_layer(
+    path: &str,
     index: usize,
     layer: &Node,
     names: &[String],
     mistakes: &mut Diagnostics,
 ) -> LayerPlan {
-    let label = label_of(index, layer, &names[index]);
+    let label = label_of(path, index, layer, &names[index]);
     let mut keys = layer.clone();
     if let Some(table) = keys.as_table_mut() {
         COMMON_KEYS.iter().for_each(|key| drop(table.remove(key)));
@@ -70,9 +71,11 @@ pub(super) fn plan_layer(
         name: names[index].clone(),
         inputs,
         activation: layer.at(&["activation"]).map(activation_of),
+        is_activated_within: false,
         trainable: !matches!(layer.at(&["trainable"]), Some(Node { value: Value::Boolean(false), .. })),
         rate: layer.at(&["lr_mult"]).and_then(number).unwrap_or(1.0),
         keys,
+        within: None,
         label,
         place: layer.place,
         input_places,
