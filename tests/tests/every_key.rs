@@ -112,7 +112,9 @@ impl<'a> Walk<'a> {
             let file = self.whole(file, pointer, leaf);
             self.walk(&Place { pointer: pointer.to_owned(), schema: leaf, file });
         }
-        if leaf["items"].is_object() {
+        // A list of layers within a layer takes what the outer one takes, without end.
+        let is_nested = pointer.matches("/layers").count() > 1;
+        if leaf["items"].is_object() && !is_nested {
             for item in self.leaves(&leaf["items"]) {
                 // The third of three, which is named as exactly as the first.
                 let mut file = file.clone();

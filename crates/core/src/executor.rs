@@ -63,7 +63,7 @@ pub fn for_each_tile<F: Float>(
     executor.for_each_chunk(data, tile * width, &|index, piece| work(index * tile, piece));
 }
 
-/// As [`for_each_tile`], for rows that no matrix product reads, such as the statistics of one channel: a tile may be a
+/// As [`for_each_tile`], for rows that no matrix product joins, such as the statistics of one channel or the products of one head: a tile may be a
 /// single row.
 #[inline]
 pub fn for_each_item<F: Float>(

@@ -1,4 +1,5 @@
-//! The matrix products of layers, and the only file that names a matrix kernel. Three are those of a dense layer.
+//! The matrix products of layers, and with `matmul/part.rs` the only file that names a matrix kernel. Three
+//! are those of a dense layer.
 //!
 //! | product | used for | shapes |
 //! |---|---|---|
@@ -9,12 +10,16 @@
 //! Below a few hundred multiply-adds plain loops beat every kernel; above, ndarray's (matrixmultiply) does the work. It
 //! allocates a packing buffer in every call: the one allocation of a warm training step.
 
+mod part;
+
 use std::ops::Range;
 
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2, ShapeBuilder};
 
 use crate::{Columns, ColumnsMut, Float, Rows, RowsMut};
+
+pub use part::{a_b, at_b, scaled_a_bt};
 
 /// Multiply-adds below which plain loops are faster than the kernel's packing.
 const SMALL: usize = 512;

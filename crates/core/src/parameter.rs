@@ -33,6 +33,8 @@ pub struct Parameter {
     pub trainable: bool,
     /// A factor of the learning rate, greater than 0.
     pub rate: f64,
+    /// The row, along the first axis, that starts at zero whatever the initializer says: padding's in a table.
+    pub zero_row: Option<usize>,
 }
 
 impl Parameter {
@@ -44,7 +46,7 @@ impl Parameter {
         initializer: Initializer,
         fans: Fans,
     ) -> Self {
-        Self { name: name.into(), shape, role, initializer, fans, trainable: true, rate: 1.0 }
+        Self { name: name.into(), shape, role, initializer, fans, trainable: true, rate: 1.0, zero_row: None }
     }
 }
 
@@ -83,6 +85,10 @@ pub fn initialize<F: Float>(parameters: &[Parameter], theta: &mut [F], seed: u64
         let (own, after) = rest.split_at_mut(parameter.shape.len());
         let mut rng = crate::random::generator(seed, crate::random::Purpose::Initialization, index as u64, 0);
         parameter.initializer.fill(own, &parameter.shape, parameter.fans, &mut rng);
+        if let Some(row) = parameter.zero_row {
+            let width = parameter.shape.len() / parameter.shape.axes()[0];
+            own[row * width..(row + 1) * width].fill(F::zero());
+        }
         rest = after;
     }
     assert!(rest.is_empty(), "theta has {} numbers more than its tensors", rest.len());

@@ -103,6 +103,11 @@ impl Diagnostics {
         self.kept.extend(other.kept.into_iter().take(room));
     }
 
+    /// Adds several mistakes.
+    pub fn extend(&mut self, diagnostics: impl IntoIterator<Item = Diagnostic>) {
+        diagnostics.into_iter().for_each(|diagnostic| self.push(diagnostic));
+    }
+
     /// Whether there is no mistake.
     pub fn is_empty(&self) -> bool {
         self.found == 0

@@ -134,7 +134,7 @@ impl Experiment {
         inherit_initializers(&mut root, registry);
         schema.fill_defaults(&mut root);
         make_paths_absolute(&mut root, &sources);
-        let (experiment, mut mistakes) = match Self::read(root, &sources) {
+        let (experiment, mut mistakes) = match Self::read(root, &sources, registry) {
             Ok(read) => read,
             Err(diagnostics) => return Err(Failure::Experiment(diagnostics, sources)),
         };
@@ -292,7 +292,7 @@ impl Experiment {
 
 impl Experiment {
     /// The typed tables of a resolved tree. With mistakes of the wiring, a model without layers takes the place of the file's.
-    fn read(root: Node, sources: &Sources) -> Result<(Self, Diagnostics), Diagnostics> {
+    fn read(root: Node, sources: &Sources, registry: &Registry) -> Result<(Self, Diagnostics), Diagnostics> {
         let mut mistakes = Diagnostics::new();
         check_name(&root, &mut mistakes);
         let data: DataCommon = common_keys(&root, "data", &DataCommon::KEYS)?;
@@ -300,7 +300,7 @@ impl Experiment {
         let metrics: MetricsTable = read_at(&root, &["metrics"])?.unwrap_or_default();
         check_metrics(&root, &metrics, &mut mistakes);
         check_exclusive(&root, &mut mistakes);
-        let model = ModelPlan::new(ModelSource::of(&root)).unwrap_or_else(|found| {
+        let model = ModelPlan::new(ModelSource::of(&root), registry).unwrap_or_else(|found| {
             mistakes.append(found);
             ModelPlan::default()
         });
@@ -408,28 +408,39 @@ fn name_everything(root: &mut Node, path: &Path) {
             path.file_stem().map_or_else(|| "experiment".into(), |stem| stem.to_string_lossy().into_owned());
         table.insert("name", Place::none(), Node::new(Value::String(stem), Place::none()));
     }
-    for (index, layer) in layers_mut(root).iter_mut().enumerate() {
-        let Some(layer) = layer.as_table_mut() else { continue };
-        let type_name = layer.get("type").and_then(Node::as_str).unwrap_or_default();
-        let name = made_up_name(index, type_name);
+    for_each_layer(layers_mut(root), &mut |index, layer| {
+        let name = made_up_name(index, type_of(layer));
         if !layer.contains_key("name") {
             layer.insert("name", Place::none(), Node::new(Value::String(name), Place::none()));
         }
-    }
+    });
 }
 
 /// Gives every layer that takes `weight_init` or `bias_init` and has none that of `[model]`.
 fn inherit_initializers(root: &mut Node, registry: &Registry) {
     for key in ["weight_init", "bias_init"] {
         let Some(default) = root.at(&["model", key]).cloned() else { continue };
-        for layer in layers_mut(root) {
-            let Some(layer) = layer.as_table_mut() else { continue };
-            let type_name = layer.get("type").and_then(Node::as_str).unwrap_or_default();
-            let takes = find(registry.layers(), type_name)
+        for_each_layer(layers_mut(root), &mut |_, layer| {
+            let takes = find(registry.layers(), type_of(layer))
                 .is_some_and(|entry| entry.schema["properties"].get(key).is_some());
             if takes && !layer.contains_key(key) {
                 layer.insert(key, default.place, default.clone());
             }
+        });
+    }
+}
+
+fn type_of(layer: &Table) -> &str {
+    layer.get("type").and_then(Node::as_str).unwrap_or_default()
+}
+
+/// Visits every layer with its index in its list, those within others too; the tree is no deeper than a document.
+fn for_each_layer(layers: &mut [Node], visit: &mut dyn FnMut(usize, &mut Table)) {
+    for (index, layer) in layers.iter_mut().enumerate() {
+        let Some(layer) = layer.as_table_mut() else { continue };
+        visit(index, layer);
+        if let Some(Node { value: Value::Array(within), .. }) = layer.get_mut("layers") {
+            for_each_layer(within, visit);
         }
     }
 }

@@ -10,9 +10,11 @@ use ndarray_rand::rand::Rng;
 
 use crate::conform::Schema;
 use crate::document::{Node, Sources, parse};
+use crate::model::build_alone;
 use crate::registry::{
-    BuildError, Entry, LayerContext, LayerExample, LossExample, Number, Registry, TargetDomain, find,
+    BuildError, BuildLayer, Entry, LayerExample, LossExample, Number, Registry, TargetDomain, find,
 };
+use crate::schema::definitions;
 
 /// The batches that everything is checked with.
 const ROWS: [usize; 3] = [1, 2, 7];
@@ -56,11 +58,11 @@ pub fn check_registered(registry: &Registry) -> Result<Vec<RegisteredCheck>, Exa
         for example in (entry.build.examples)() {
             let failed =
                 |message: String| ExampleError { name: entry.name, keys: example.keys.into(), message };
-            let keys = keys(&entry.schema, example.keys).map_err(failed)?;
+            let keys = layer_keys(registry, entry, example.keys).map_err(failed)?;
             let shapes: Result<Vec<Shape>, Error> =
                 example.inputs.iter().map(|axes| Shape::new(axes.clone())).collect();
             let shapes = shapes.map_err(|error| failed(error.to_string()))?;
-            let layer = f64::layer(entry, &keys, &mut LayerContext::new(&shapes, None));
+            let layer = build_alone::<f64>(registry, entry, &keys, &shapes);
             let layer = layer.map_err(|error| failed(error.to_string()))?;
             for case in cases(layer.as_ref(), &example) {
                 let setting = describe(&example, &shapes, &case);
@@ -102,8 +104,8 @@ pub fn build_layer<F: Number>(
     let name = node.as_table_mut().and_then(|table| table.remove("type"));
     let name = name.as_ref().and_then(|entry| entry.as_str()).unwrap_or_default();
     let entry = find(registry.layers(), name).ok_or_else(|| format!("no layer is named `{name}`"))?;
-    let node = conforming(&entry.schema, node)?;
-    F::layer(entry, &node, &mut LayerContext::new(inputs, None)).map_err(|error| error.to_string())
+    let node = conforming(&with_definitions(registry, entry), node)?;
+    build_alone(registry, entry, &node, inputs).map_err(|error| error.to_string())
 }
 
 /// Keys as a file would have them, checked against the type's own schema, defaults filled in.
@@ -126,6 +128,18 @@ fn conforming(schema: &serde_json::Value, mut node: Node) -> Result<Node, String
     }
     schema.fill_defaults(&mut node);
     Ok(node)
+}
+
+/// The same for a layer, which may hold layers.
+pub(crate) fn layer_keys(registry: &Registry, entry: &Entry<BuildLayer>, text: &str) -> Result<Node, String> {
+    keys(&with_definitions(registry, entry), text)
+}
+
+/// The schema of a layer's keys, with what it refers to.
+fn with_definitions(registry: &Registry, entry: &Entry<BuildLayer>) -> serde_json::Value {
+    let mut schema = entry.schema.clone();
+    schema["$defs"] = definitions(registry);
+    schema
 }
 
 fn check_one(layer: &dyn Layer<f64>, rows: usize, seed: u64) -> Result<Report, Error> {
@@ -392,10 +406,10 @@ mod tests {
         let registry = Registry::standard();
         for entry in registry.layers() {
             for example in (entry.build.examples)() {
-                let keys = keys(&entry.schema, example.keys).unwrap();
+                let keys = layer_keys(&registry, entry, example.keys).unwrap();
                 let shapes: Vec<Shape> =
                     example.inputs.iter().map(|axes| Shape::new(axes.clone()).unwrap()).collect();
-                let layer = f64::layer(entry, &keys, &mut LayerContext::new(&shapes, None)).unwrap();
+                let layer = build_alone::<f64>(&registry, entry, &keys, &shapes).unwrap();
                 // In evaluation: statistics of a batch and noise of a row belong to the whole batch.
                 for case in cases(layer.as_ref(), &example) {
                     if case.phase == Phase::Evaluate {

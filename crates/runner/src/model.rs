@@ -10,12 +10,15 @@ use chainrule_core::{Activation, Error, Layer, Shape};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::{Node, Place, Value};
-use crate::registry::{BuildError, LayerContext, Number, Outputs, Registry, find};
+use crate::registry::{BuildError, BuildLayer, Entry, LayerContext, Number, Outputs, Registry, find};
 pub(crate) use nodes::BUNDLE;
 use wiring::{check_all_used, check_names, in_order, plan_inputs, plan_layer, plan_outputs};
 
 /// What a layer's `inputs` call the input of the network.
 pub const INPUT: &str = "input";
+
+/// How deep layers may hold layers; more is no network, but an attack on the stack.
+const MAX_NESTING: usize = 16;
 
 /// The keys of a layer that are not of its type.
 const COMMON_KEYS: [&str; 7] = ["type", "name", "inputs", "activation", "trainable", "lr_mult", "tie"];
@@ -71,12 +74,16 @@ pub struct LayerPlan {
     tie_place: Place,
     /// `activation`: its type and its keys.
     activation: Option<(String, Node)>,
+    /// Whether the activation is for something within it, not for its output.
+    is_activated_within: bool,
     /// `trainable`.
     trainable: bool,
     /// `lr_mult`.
     rate: f64,
     /// Its own keys.
     keys: Node,
+    /// The layers within it.
+    within: Option<ModelPlan>,
     /// `layers[1] (dense "output")`.
     label: String,
     place: Place,
@@ -137,16 +144,42 @@ impl ModelPlan {
     /// # Errors
     /// Bad, reserved or repeated names; inputs that do not exist; cycles; layers whose output nothing uses; ties that
     /// cannot be; outputs that are none.
-    pub fn new(source: ModelSource<'_>) -> Result<Self, Diagnostics> {
+    pub fn new(source: ModelSource<'_>, registry: &Registry) -> Result<Self, Diagnostics> {
+        Self::at("model.layers", source, registry, MAX_NESTING)
+    }
+
+    /// The same for the list at `path`, with at most so many lists within each other.
+    fn at(
+        path: &str,
+        source: ModelSource<'_>,
+        registry: &Registry,
+        depth: usize,
+    ) -> Result<Self, Diagnostics> {
         let ModelSource { layers, .. } = source;
+        if depth == 0 {
+            let place = layers.first().map_or_else(Place::none, |layer| layer.place);
+            let message =
+                format!("{path} is too deep: at most {MAX_NESTING} lists of layers stand in each other");
+            return Err(Diagnostic::new(message).at(place).into());
+        }
         let mut mistakes = Diagnostics::new();
         let names: Vec<String> =
             layers.iter().enumerate().map(|(index, layer)| name_of(index, layer)).collect();
         let inputs = plan_inputs(source.inputs, &mut mistakes);
-        check_names(layers, &names, &inputs, &mut mistakes);
+        check_names(path, layers, &names, &inputs, &mut mistakes);
         let mut plans: Vec<LayerPlan> = Vec::with_capacity(layers.len());
-        for index in 0..layers.len() {
-            plans.push(plan_layer(index, layers, &names, &inputs, &mut mistakes));
+        for (index, layer) in layers.iter().enumerate() {
+            let mut plan = plan_layer(path, index, layers, &names, &inputs, &mut mistakes);
+            let entry = find(registry.layers(), &plan.type_name);
+            plan.is_activated_within = entry.is_some_and(|entry| entry.build.inner_activation.is_some());
+            if let Some(within) = layer.at(&["layers"]).and_then(Node::as_array) {
+                let source = ModelSource { layers: within, inputs: &[], outputs: &[] };
+                match Self::at(&format!("{path}[{index}].layers"), source, registry, depth - 1) {
+                    Ok(within) => plan.within = Some(within),
+                    Err(found) => mistakes.append(found),
+                }
+            }
+            plans.push(plan);
         }
         let outputs = plan_outputs(source.outputs, &names, &mut mistakes);
         if mistakes.is_empty() {
@@ -179,7 +212,8 @@ impl ModelPlan {
     /// The activation of an output, if it has one: its type and its place.
     pub fn head(&self, output: usize) -> Option<(&str, Place)> {
         let layer = self.layers.get(*self.outputs.get(output)?)?;
-        layer.activation.as_ref().map(|(name, node)| (name.as_str(), node.place))
+        let activation = layer.activation.as_ref().filter(|_| !layer.is_activated_within)?;
+        Some((activation.0.as_str(), activation.1.place))
     }
 
     /// The names of the layers that are outputs.
@@ -294,12 +328,18 @@ impl ModelPlan {
             match self.build_layer(registry, plan, &shapes, activation) {
                 Ok(layer) => {
                     outputs.push(Some(layer.layer.output_shape().clone()));
+                    mistakes.extend(self.index_mistake(plan, layer.layer.as_ref()));
                     // After a mistake, the layers are no longer where their numbers are.
                     if mistakes.is_empty() {
                         self.check_tie(plan, &layer, &built, &mut mistakes);
                         self.check_padding(plan, &layer, &mut mistakes);
                     }
                     built.push(layer);
+                }
+                Err(BuildError::Inside(found)) => {
+                    outputs.push(None);
+                    let is_new = |found: &&Diagnostic| found.place.is_none_or(|place| places.insert(place));
+                    mistakes.extend(found.iter().filter(is_new).cloned());
                 }
                 Err(error) => {
                     outputs.push(plan.probable_output(shapes.first()));
@@ -364,8 +404,11 @@ impl ModelPlan {
             },
             None => Err(unknown("activation")),
         };
-        let fuses = place == ActivationPlace::Within && plan.activation.is_some();
-        let mut context = LayerContext::new(shapes, fuses.then_some(&build_activation as _));
+        let build_within = plan.within.as_ref().map(|within| within.builder(registry));
+        let fuses =
+            (place == ActivationPlace::Within || plan.is_activated_within) && plan.activation.is_some();
+        let mut context = LayerContext::new(shapes, fuses.then_some(&build_activation as _))
+            .with_layers(build_within.as_ref().map(|build| build as _));
         let entry = find(registry.layers(), &plan.type_name).ok_or_else(|| unknown("type"))?;
         let mut layer = F::layer(entry, &plan.keys, &mut context)?;
         let activation = match place {
@@ -378,6 +421,28 @@ impl ModelPlan {
             layer = Box::new(Tuned::new(layer, plan.trainable, plan.rate)?);
         }
         Ok(Built { layer, activation })
+    }
+
+    /// Builds the layers as nodes of a graph, for a layer that has them within.
+    fn builder<F: Number>(
+        &self,
+        registry: &Registry,
+    ) -> impl Fn(&Shape) -> Result<Vec<GraphNode<F>>, BuildError> {
+        |input| {
+            let heads = [Head::Keep];
+            let built = self.build_layers(registry, input, &heads).map_err(BuildError::Inside)?;
+            Ok(self.nodes(built, input, &heads)?)
+        }
+    }
+
+    /// Indices are what the network is given, not what a layer computes.
+    fn index_mistake<F: Number>(&self, plan: &LayerPlan, layer: &dyn Layer<F>) -> Option<Diagnostic> {
+        layer.index_limit()?;
+        let Some(Reads::Layer(source)) = plan.inputs.first().copied() else { return None };
+        let source = &self.layers[source].label;
+        let message = format!("{} takes indices, but reads the numbers that {source} computes", plan.label);
+        let place = plan.input_places.first().copied().unwrap_or(plan.place);
+        Some(Diagnostic::new(message).at(place).help(format!("let it read \"{INPUT}\"")))
     }
 
     /// Names the layer, its place, and where its inputs come from with their shapes.
@@ -418,6 +483,22 @@ impl LayerPlan {
         // Absurd units were this layer's mistake; the next one has not made it.
         shape.ok()
     }
+}
+
+/// A layer of keys that conform to its type, alone, without activation.
+pub(crate) fn build_alone<F: Number>(
+    registry: &Registry,
+    entry: &Entry<BuildLayer>,
+    keys: &Node,
+    inputs: &[Shape],
+) -> Result<Box<dyn Layer<F>>, BuildError> {
+    let within = keys.at(&["layers"]).and_then(Node::as_array);
+    let source = |layers| ModelSource { layers, inputs: &[], outputs: &[] };
+    let within = within.map(|within| ModelPlan::at("layers", source(within), registry, MAX_NESTING));
+    let within = within.transpose().map_err(BuildError::Inside)?;
+    let build_within = within.as_ref().map(|within| within.builder(registry));
+    let context = LayerContext::new(inputs, None);
+    F::layer(entry, keys, &mut context.with_layers(build_within.as_ref().map(|build| build as _)))
 }
 
 /// A layer, and its activation if it has not fused it.
@@ -470,6 +551,6 @@ fn name_of(index: usize, layer: &Node) -> String {
     }
 }
 
-fn label_of(index: usize, layer: &Node, name: &str) -> String {
-    format!("model.layers[{index}] ({} \"{name}\")", type_of(layer))
+fn label_of(path: &str, index: usize, layer: &Node, name: &str) -> String {
+    format!("{path}[{index}] ({} \"{name}\")", type_of(layer))
 }

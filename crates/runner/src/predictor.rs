@@ -155,7 +155,7 @@ impl Card {
             inputs: inputs.as_array().unwrap_or_default(),
             outputs: listed.as_array().unwrap_or_default(),
         };
-        let plan = ModelPlan::new(source).map_err(failed)?;
+        let plan = ModelPlan::new(source, registry).map_err(failed)?;
         if plan.row_shape().is_some_and(|row| row.len() != shape.len()) {
             return Err(ModelError::Network("its inputs are not its samples".into()));
         }

@@ -7,6 +7,7 @@
 use std::fmt;
 
 use chainrule_core::activation::Linear;
+use chainrule_core::layers::Node as GraphNode;
 use chainrule_core::{Activation, Error, Float, Layer, Loss, Shape};
 use chainrule_trainer::metrics::Task;
 use chainrule_trainer::{Optimizer, Schedule};
@@ -15,6 +16,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use crate::diagnostic::Diagnostics;
 use crate::document::{self, Node};
 use crate::schema::schema_of;
 use crate::{data, spec};
@@ -28,6 +30,9 @@ pub trait Spec: DeserializeOwned + JsonSchema + 'static {
 
 /// A layer as the file describes it.
 pub trait LayerSpec: Spec {
+    /// What `activation` is applied to, as the schema says it, if that is not the layer's output but something within.
+    const INNER_ACTIVATION: Option<&'static str> = None;
+
     /// What the layer's gradients are checked on: at least one example.
     fn examples() -> Vec<LayerExample>;
 
@@ -230,6 +235,9 @@ pub enum BuildError {
         /// What is wrong with it.
         message: String,
     },
+    /// Layers within the layer have mistakes of their own.
+    #[error("{}", .0.iter().next().map_or("", |first| &first.message))]
+    Inside(Diagnostics),
     /// The schema let a tree pass that the struct does not read: a bug of the type's schema.
     #[error("{0}")]
     Read(#[from] document::ReadValueError),
@@ -238,6 +246,9 @@ pub enum BuildError {
 /// How an activation is built, once the shape of the output is known.
 type ActivationBuilder<'a, F> = dyn Fn(&Shape) -> Built<dyn Activation<F>> + 'a;
 
+/// How the layers within a layer are built, once the shape of what the first of them reads is known.
+type LayersBuilder<'a, F> = dyn Fn(&Shape) -> Result<Vec<GraphNode<F>>, BuildError> + 'a;
+
 /// What a builder gives.
 pub type Built<T> = Result<Box<T>, BuildError>;
 
@@ -245,6 +256,7 @@ pub type Built<T> = Result<Box<T>, BuildError>;
 pub struct LayerContext<'a, F> {
     inputs: &'a [Shape],
     activation: Option<&'a ActivationBuilder<'a, F>>,
+    layers: Option<&'a LayersBuilder<'a, F>>,
 }
 
 impl<F> fmt::Debug for LayerContext<'_, F> {
@@ -256,7 +268,12 @@ impl<F> fmt::Debug for LayerContext<'_, F> {
 impl<'a, F: Float> LayerContext<'a, F> {
     /// A context of inputs of the given shapes and, where the layer has one, its activation.
     pub(crate) fn new(inputs: &'a [Shape], activation: Option<&'a ActivationBuilder<'a, F>>) -> Self {
-        Self { inputs, activation }
+        Self { inputs, activation, layers: None }
+    }
+
+    /// The same for a layer that has layers within.
+    pub(crate) fn with_layers(self, layers: Option<&'a LayersBuilder<'a, F>>) -> Self {
+        Self { layers, ..self }
     }
 
     /// The shapes of one sample of each input.
@@ -283,7 +300,19 @@ impl<'a, F: Float> LayerContext<'a, F> {
         Ok(self.remaining(output)?.unwrap_or_else(|| Box::new(Linear)))
     }
 
-    /// The activation that the layer has not taken.
+    /// The layers of the key `layers`, a [`LayerList`](crate::spec::LayerList), as nodes of a graph whose only input has
+    /// the given shape; the last is the output.
+    ///
+    /// # Errors
+    /// Whatever is wrong with them.
+    pub fn layers(&self, input: &Shape) -> Result<Vec<GraphNode<F>>, BuildError> {
+        match self.layers {
+            Some(build) => build(input),
+            None => Err(BuildError::Key { key: "layers", message: "a list of layers is needed".into() }),
+        }
+    }
+
+    /// The activation that the layer has not taken; none, if the file gives none.
     pub(crate) fn remaining(&mut self, output: &Shape) -> Result<Option<Box<dyn Activation<F>>>, BuildError> {
         self.activation.take().map(|build| build(output)).transpose()
     }
@@ -305,6 +334,7 @@ pub struct BuildLayer {
     f32: fn(&Node, &mut LayerContext<'_, f32>) -> Built<dyn Layer<f32>>,
     f64: fn(&Node, &mut LayerContext<'_, f64>) -> Built<dyn Layer<f64>>,
     pub(crate) examples: fn() -> Vec<LayerExample>,
+    pub(crate) inner_activation: Option<&'static str>,
 }
 
 /// The builders of an activation.
@@ -485,8 +515,12 @@ impl Registry {
     /// # Errors
     /// [`Taken`] if there is one of its name.
     pub fn layer<S: LayerSpec>(&mut self) -> Result<(), Taken> {
-        let build =
-            BuildLayer { f32: build_layer::<S, f32>, f64: build_layer::<S, f64>, examples: S::examples };
+        let build = BuildLayer {
+            f32: build_layer::<S, f32>,
+            f64: build_layer::<S, f64>,
+            examples: S::examples,
+            inner_activation: S::INNER_ACTIVATION,
+        };
         add::<S, _>("layer", &mut self.layers, build)
     }
 

@@ -72,7 +72,7 @@ pub fn experiment(registry: &Registry) -> Json {
             json!({ "type": "string", "description": "A file to inherit from: tables merge, arrays replace." }),
         ),
         ("data", described("The samples.", one_of(registry.data_types(), &schema_of::<DataCommon>()))),
-        ("model", model(registry)),
+        ("model", model()),
         ("inputs", inputs()),
         ("outputs", outputs(registry)),
         (
@@ -104,9 +104,17 @@ pub fn experiment(registry: &Registry) -> Json {
     root["required"] = json!(["data", "model", "loss", "optimizer", "train"]);
     root["title"] = "A Chainrule experiment".into();
     root["description"] = "Data, model, loss, optimizer and training of one neural network.".into();
-    root["$defs"] =
-        json!({ "activation": activation(registry), "initializer": schema_of::<InitializerSpec>() });
+    root["$defs"] = definitions(registry);
     root
+}
+
+/// What schemas refer to: a layer, as layers may hold layers, and what every layer takes.
+pub(crate) fn definitions(registry: &Registry) -> Json {
+    json!({
+        "activation": activation(registry),
+        "initializer": schema_of::<InitializerSpec>(),
+        "layer": layer(registry),
+    })
 }
 
 /// A reference to one of `$defs`: what every layer takes is written once, not once a layer.
@@ -162,7 +170,7 @@ fn outputs(registry: &Registry) -> Json {
 }
 
 /// `[model]`.
-fn model(registry: &Registry) -> Json {
+fn model() -> Json {
     json!({
         "type": "object",
         "description": "The network.",
@@ -182,7 +190,7 @@ fn model(registry: &Registry) -> Json {
             "layers": {
                 "type": "array",
                 "description": "The layers, from input to output.",
-                "items": layer(registry),
+                "items": reference("layer"),
                 "minItems": 1,
             },
         },
@@ -191,7 +199,7 @@ fn model(registry: &Registry) -> Json {
     })
 }
 
-/// An entry of `[model] layers`.
+/// An entry of `[model] layers`, or of the `layers` of a layer.
 fn layer(registry: &Registry) -> Json {
     let common = json!({
         "properties": {
@@ -212,6 +220,12 @@ fn layer(registry: &Registry) -> Json {
         },
     });
     let mut layer = one_of(registry.layers(), &common);
+    let branches = layer["oneOf"].as_array_mut().into_iter().flatten();
+    for (branch, entry) in branches.zip(registry.layers()) {
+        if let Some(inner) = entry.build.inner_activation {
+            branch["properties"]["activation"]["description"] = inner.into();
+        }
+    }
     refer_to_initializers(&mut layer);
     layer
 }
@@ -356,6 +370,7 @@ mod tests {
             assert!(!description.contains('\n'), "{path}: {description}");
         };
         properties(&schema, "", &mut check);
+        properties(&schema["$defs"]["layer"], "layer", &mut check);
         properties(&schema["$defs"]["activation"], "activation", &mut check);
         properties(&schema["$defs"]["initializer"], "initializer", &mut check);
         assert!(count > 60, "{count} keys");
@@ -372,7 +387,7 @@ mod tests {
         let schema = published(&Registry::standard());
         assert!(schema["properties"]["train"]["required"].is_null());
         assert!(schema["properties"]["optimizer"]["anyOf"][0]["required"].is_null());
-        assert!(schema.pointer("/properties/model/properties/layers/items/oneOf/0/required").is_some());
+        assert!(schema.pointer("/$defs/layer/oneOf/0/required").is_some());
         assert_eq!(schema["else"]["required"][0], "data");
     }
 }

@@ -126,7 +126,12 @@ fn layer_alias(word: &str) -> &'static [&'static str] {
         | "hidden" | "hiddenunits" | "nodes" | "outputs" | "outputsize" | "outputdim" | "width" | "nout" => {
             &["units"]
         }
-        "dim" | "embeddingdim" | "embeddim" | "embeddingsize" => &["units", "dimension", "axis"],
+        "dim" | "embeddingdim" | "embeddim" | "embeddingsize" | "dimension" => &["units", "axis"],
+        "dmodel" | "modeldim" => &["units"],
+        "dff" | "dimfeedforward" | "ffdim" | "intermediatesize" | "intermediatedim" | "mlpdim" => {
+            &["feed_forward"]
+        }
+        "normfirst" | "normalizefirst" | "prenorm" => &["norm"],
         "size" => &["units", "kernel_size", "pool_size"],
         "outchannels" | "numfilters" | "nfilters" | "channels" | "nkernels" | "featuremaps" => &["filters"],
         "kernel" | "filtersize" | "ksize" | "window" | "windowsize" => &["kernel_size", "pool_size"],
@@ -137,11 +142,14 @@ fn layer_alias(word: &str) -> &'static [&'static str] {
         "dilationrate" | "dilations" => &["dilation"],
         "group" | "numgroups" => &["groups"],
         "p" | "prob" | "probability" | "dropoutratio" | "dropoutrate" | "keepprob" | "ratio" => &["rate"],
-        "numembeddings" | "inputdim" | "vocab" | "vocabsize" | "vocabularysize" => {
-            &["vocabulary_size", "vocabulary", "vocab_size", "classes"]
+        "numembeddings" | "inputdim" | "vocab" | "vocabsize" | "vocabularysize" | "numtokens" | "ntoken" => {
+            &["vocabulary", "classes"]
         }
-        "paddingidx" | "padidx" | "padindex" | "maskzero" => &["padding_index", "mask_value"],
+        "paddingidx" | "padidx" | "padindex" | "padtoken" | "padtokenid" | "maskzero" => {
+            &["padding_index", "mask_value"]
+        }
         "nheads" | "numheads" | "nhead" | "numattentionheads" => &["heads"],
+        "iscausal" | "usecausalmask" => &["causal"],
         "returnsequence" | "returnseq" | "batchfirst" => &["return_sequences"],
         "nonlinearity" | "act" | "activationfunction" | "transferfunction" | "activationfn" => {
             &["activation"]
@@ -170,11 +178,17 @@ fn layer_alias(word: &str) -> &'static [&'static str] {
         "minus" | "difference" | "sub" => &["subtract"],
         "embed" | "embeddings" | "lookuptable" => &["embedding"],
         "concatenate" | "cat" | "merge" => &["concat"],
-        "sum" | "eltwise" | "residual" => &["add"],
-        "mul" => &["multiply"],
-        "mha" | "attention" | "selfattention" | "multiheadattention" => {
-            &["multi_head_attention", "attention"]
+        "sum" | "eltwise" => &["add"],
+        "skip" | "skipconnection" | "shortcut" | "resblock" | "residualblock" => &["residual"],
+        "transformer" | "transformerencoder" | "transformerencoderlayer" | "encoderlayer" => {
+            &["transformer_block"]
         }
+        "positionembedding" | "positionalencoding" | "positions" | "learnedpositions" => {
+            &["positional_embedding"]
+        }
+        "sinepositionencoding" | "sinusoidal" | "sinusoidalencoding" => &["sinusoidal_positions"],
+        "mul" => &["multiply"],
+        "mha" | "attention" | "selfattention" | "multiheadattention" => &["multi_head_attention"],
         "simplernn" | "elman" | "vanillarnn" => &["rnn"],
         _ => &[],
     }

@@ -83,3 +83,50 @@ pub(crate) fn close(found: &[f64], expected: &[f64], tolerance: f64) {
 pub(crate) fn pattern(len: usize, seed: usize) -> Vec<f64> {
     (0..len).map(|i| ((i * 7 + seed * 13) % 23) as f64 / 7.0 - 1.5).collect()
 }
+
+/// Numbers that another program can make as easily.
+pub(crate) fn numbers(len: usize, seed: usize) -> impl Iterator<Item = f64> {
+    (0..len).map(move |i| ((i * 7 + seed * 13) % 23) as f64 / 7.0 - 1.5)
+}
+
+/// One number that all numbers move.
+fn digest(values: &[f64]) -> f64 {
+    (1..).zip(values).map(|(i, value)| value * (0.01 * f64::from(i)).cos()).sum()
+}
+
+/// Digests of the output and the gradients by each input and each tensor, for two samples, in evaluation. Tensors are
+/// [`numbers`] with the seeds 1, 2 ..., halved; inputs with 5, 6 ...; `dL/dy` with 8.
+pub(crate) fn digests(layer: &dyn Layer<f64>, mask: Option<&[f64]>) -> Vec<f64> {
+    let parameters = layer.parameters();
+    let tensors = parameters.iter().enumerate();
+    let tensors = tensors.map(|(index, tensor)| numbers(tensor.shape.len(), index + 1));
+    let theta: Vec<f64> = tensors.flatten().map(|number| 0.5 * number).collect();
+    let widths: Vec<usize> = layer.input_shapes().iter().map(crate::Shape::len).collect();
+    let inputs: Vec<Vec<f64>> =
+        (5..).zip(&widths).map(|(seed, &width)| numbers(2 * width, seed).collect()).collect();
+    let views: Vec<Rows<'_, f64>> =
+        inputs.iter().zip(&widths).map(|(x, &width)| Rows::new(x, width)).collect();
+    let width = layer.output_shape().len();
+    let (mut y, mut dtheta) = (vec![f64::NAN; 2 * width], vec![0.0; theta.len()]);
+    let mut dx: Vec<Vec<f64>> = inputs.iter().map(|x| vec![f64::NAN; x.len()]).collect();
+    let mut tape = vec![f64::NAN; layer.tape().for_rows(2)];
+    let buffers = initial_buffers(&layer.buffers());
+    let ctx = &mut Ctx::evaluate(&Inline, &buffers);
+    ctx.mask = mask.map(|mask| Rows::new(mask, mask.len() / 2));
+    layer.forward(&theta, &views, RowsMut::new(&mut y, width), &mut tape, ctx);
+
+    let mut dy: Vec<f64> = numbers(y.len(), 8).collect();
+    let mut asked: Vec<_> =
+        dx.iter_mut().zip(&widths).map(|(dx, &width)| Some(RowsMut::new(dx, width))).collect();
+    let pass = Pass { inputs: &views, y: Rows::new(&y, width), tape: &mut tape };
+    layer.backward(&theta, pass, RowsMut::new(&mut dy, width), &mut asked, ctx);
+    let pass = Pass { inputs: &views, y: Rows::new(&y, width), tape: &mut tape };
+    layer.accumulate(&theta, pass, Rows::new(&dy, width), &mut dtheta, ctx);
+    let mut rest = &dtheta[..];
+    let tensors = parameters.iter().map(|tensor| {
+        let (own, after) = rest.split_at(tensor.shape.len());
+        rest = after;
+        digest(own)
+    });
+    std::iter::once(digest(&y)).chain(dx.iter().map(|dx| digest(dx))).chain(tensors).collect()
+}

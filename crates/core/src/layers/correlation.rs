@@ -14,8 +14,9 @@ const BLOCK: usize = 1 << 15;
 /// Places of a block below which its products become thin.
 const MIN_BLOCK: usize = 64;
 
-/// The most tiles of a weight's gradient.
-const MAX_STRIP_TILES: usize = 8;
+/// Strips, rows of `dwᵀ`, that a tile has at least, and that are enough for one where there is more work.
+const MIN_TILE_STRIPS: usize = 16;
+const MAX_TILE_STRIPS: usize = 64;
 
 /// `z = w ⋆ x`: at every place of a window, for every map, the sum of what it sees of `x` times the map's weights.
 ///
@@ -65,7 +66,12 @@ impl Correlation {
         let taps = Shape::new([channels, window.rows.kernel, window.columns.kernel])?.len();
         let places = window.outputs();
         let most = (BLOCK / taps).max(MIN_BLOCK).min(places);
-        let block = places.div_ceil(places.div_ceil(most));
+        let (height, width) = (window.rows.output, window.columns.output);
+        // Whole rows of places, where several fit: their runs are then as long as they can be.
+        let block = match most / width {
+            0 => places.div_ceil(places.div_ceil(most)),
+            rows => height.div_ceil(height.div_ceil(rows)) * width,
+        };
         Shape::new([MAX_TILES, taps, block])?;
         Shape::new([groups, maps, taps])?;
         Ok(Self { window, channels, maps, groups, block })
@@ -174,8 +180,9 @@ impl Correlation {
         let (dwt, scratch) = scratch.split_at_mut(self.weights());
         let strips = dwt.len() / self.maps;
         let work = x.len().saturating_mul(self.window.outputs()).saturating_mul(self.maps);
-        // Few and thick: every tile packs `dz` anew, and the kernel takes eight strips at a time.
-        let tile = even_tile(strips, work).max(strips.div_ceil(MAX_STRIP_TILES)).next_multiple_of(8);
+        // Thick, as every tile packs `dz` anew; the kernel takes eight strips at a time.
+        let thick = strips.div_ceil(4).next_multiple_of(8).clamp(MIN_TILE_STRIPS, MAX_TILE_STRIPS);
+        let tile = even_tile(strips, work).max(thick).next_multiple_of(8);
         for_each_tile_with(executor, dwt, (self.maps, tile), (scratch, self.patch()), |first, dwt, patch| {
             dwt.fill(F::zero());
             for (x, dz) in x.iter().zip(dz.iter()) {

@@ -2,12 +2,14 @@
 
 mod activate;
 mod add;
+mod attention;
 mod average;
 mod avg_pool;
 mod batch_norm;
 mod bundle;
 mod chain;
 mod channels;
+mod composite;
 mod concat;
 mod conv;
 mod conv_transpose;
@@ -15,6 +17,7 @@ mod correlation;
 mod dense;
 mod direct;
 mod dropout;
+mod embedding;
 mod gaussian_noise;
 mod global_avg_pool;
 mod global_max_pool;
@@ -26,15 +29,19 @@ mod max_pool;
 mod multiply;
 mod part;
 mod permute;
+mod positional_embedding;
 mod prelu;
 mod recurrent;
 mod reshape;
+mod residual;
 mod rms_norm;
 mod row_map;
+mod sinusoidal_positions;
 mod softmax;
 mod standardise;
 mod subtract;
 mod sums;
+mod transformer_block;
 mod tuned;
 mod unfold;
 mod upsample;
@@ -43,16 +50,19 @@ mod zero_pad;
 
 pub use activate::Activate;
 pub use add::Add;
+pub use attention::MultiHeadAttention;
 pub use average::Average;
 pub use avg_pool::AvgPool;
 pub use batch_norm::BatchNorm;
 pub use bundle::Bundle;
 pub use chain::Chain;
+pub use composite::Composite;
 pub use concat::Concat;
 pub use conv::Conv;
 pub use conv_transpose::ConvTranspose;
 pub use dense::Dense;
 pub use dropout::Dropout;
+pub use embedding::Embedding;
 pub use gaussian_noise::GaussianNoise;
 pub use global_avg_pool::{GlobalAvgPool, Over};
 pub use global_max_pool::GlobalMaxPool;
@@ -64,15 +74,19 @@ pub use max_pool::MaxPool;
 pub use multiply::Multiply;
 pub use part::Part;
 pub use permute::Permute;
+pub use positional_embedding::PositionalEmbedding;
 pub use prelu::Prelu;
 pub use recurrent::{
     Cell, CellText, Gru, GruCell, InputBlock, Lstm, LstmCell, MAX_STACKED, Recurrent, RecurrentConfig,
     SimpleRnn, SimpleRnnCell, Step, StepBack,
 };
 pub use reshape::Reshape;
+pub use residual::residual;
 pub use rms_norm::RmsNorm;
+pub use sinusoidal_positions::SinusoidalPositions;
 pub use softmax::Softmax;
 pub use subtract::Subtract;
+pub use transformer_block::{NormPlace, TransformerBlock};
 pub use tuned::Tuned;
 pub use upsample::Upsample;
 pub use window::{Kernel, Padding};
@@ -96,6 +110,19 @@ fn several_inputs<'a>(layer: &'static str, inputs: &'a [Shape]) -> Result<&'a Sh
     match inputs {
         [first, _, ..] if inputs.len() <= crate::MAX_INPUTS => Ok(first),
         _ => Err(Error::InputCount { layer, expected: "2 to 16 inputs", found: inputs.len() }),
+    }
+}
+
+/// Positions and features of a sequence.
+fn sequence(layer: &'static str, input: &Shape) -> Result<(usize, usize), Error> {
+    match *input.axes() {
+        [positions, features] => Ok((positions, features)),
+        _ => {
+            let message = format!(
+                "it needs sequences [positions, features], but its input is {input}; set `input_shape`, or put an `embedding` before it"
+            );
+            Err(Error::Layer { layer, message })
+        }
     }
 }
 

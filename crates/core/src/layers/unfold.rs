@@ -9,24 +9,32 @@ use crate::Float;
 /// from the first of the block, and `first` the number of `x` that the first of them reads; each next one is the
 /// columns' stride further.
 #[inline]
-pub(super) fn for_each_run(
+fn for_each_run(
     window: &Window,
     tap: usize,
     places: &Range<usize>,
     mut run: impl FnMut(Range<usize>, usize),
 ) {
-    let (width, channel) = (window.columns.output, tap / window.cells());
-    let (row, column) = (tap % window.cells() / window.columns.kernel, tap % window.columns.kernel);
+    let width = window.columns.output;
+    let (channel, row, column) = window.split_tap(tap);
     let (rows, columns) = (window.rows.valid(row), window.columns.valid(column));
     let (first, last) = (places.start / width, (places.end - 1) / width);
-    for i in rows.start.max(first)..rows.end.min(last + 1) {
-        let start = (i * width + columns.start).max(places.start);
-        let end = (i * width + columns.end).min(places.end);
-        if start < end {
-            let line = channel * window.inputs() + window.rows.position(i, row) * window.columns.input;
-            let at = line + window.columns.position(start - i * width, column);
-            run(start - places.start..end - places.start, at);
+    let (begin, end) = (rows.start.max(first), rows.end.min(last + 1));
+    if begin >= end || columns.is_empty() {
+        return;
+    }
+    // Both places go forward by the same step from run to run, but where a block begins or ends within a row.
+    let line = channel * window.inputs() + window.columns.position(columns.start, column);
+    let mut at = line + window.rows.position(begin, row) * window.columns.input;
+    let step = window.rows.stride * window.columns.input;
+    for i in begin..end {
+        let (start, stop) = (i * width + columns.start, i * width + columns.end);
+        let from = start.max(places.start);
+        let to = stop.min(places.end);
+        if from < to {
+            run(from - places.start..to - places.start, at + (from - start) * window.columns.stride);
         }
+        at += step;
     }
 }
 
@@ -39,18 +47,21 @@ pub(super) fn unfold<F: Float>(
     unfolded: &mut [F],
 ) {
     let stride = window.columns.stride;
+    let padded = window.is_padded();
     for (row, tap) in unfolded.chunks_exact_mut(places.len()).zip(taps) {
-        if window.is_padded() {
+        if padded {
             row.fill(F::zero());
         }
-        for_each_run(window, tap, places, |run, at| {
-            let row = &mut row[run];
-            if stride == 1 {
+        if stride == 1 {
+            for_each_run(window, tap, places, |run, at| {
+                let row = &mut row[run];
                 copy(&x[at..at + row.len()], row);
-            } else {
-                row.iter_mut().zip(x[at..].iter().step_by(stride)).for_each(|(row, &x)| *row = x);
-            }
-        });
+            });
+        } else {
+            for_each_run(window, tap, places, |run, at| {
+                row[run].iter_mut().zip(x[at..].iter().step_by(stride)).for_each(|(row, &x)| *row = x);
+            });
+        }
     }
 }
 
@@ -58,25 +69,46 @@ pub(super) fn unfold<F: Float>(
 pub(super) fn fold<F: Float>(window: &Window, unfolded: &[F], places: &Range<usize>, x: &mut [F]) {
     let stride = window.columns.stride;
     for (tap, row) in unfolded.chunks_exact(places.len()).enumerate() {
-        for_each_run(window, tap, places, |run, at| {
-            let row = &row[run];
-            if stride == 1 {
-                x[at..at + row.len()].iter_mut().zip(row).for_each(|(x, &row)| *x += row);
-            } else {
-                x[at..].iter_mut().step_by(stride).zip(row).for_each(|(x, &row)| *x += row);
-            }
-        });
+        if stride == 1 {
+            for_each_run(window, tap, places, |run, at| {
+                let row = &row[run];
+                add(row, &mut x[at..at + row.len()]);
+            });
+        } else {
+            for_each_run(window, tap, places, |run, at| {
+                x[at..].iter_mut().step_by(stride).zip(&row[run]).for_each(|(x, &row)| *x += row);
+            });
+        }
     }
 }
 
-/// `to = from`, for runs that are often shorter than a call of the system's copy takes.
+/// Numbers that are moved at once.
+const CHUNK: usize = 8;
+
+/// `to = from`, both of one length, for runs that are often shorter than a call of the system's copy takes.
 #[inline]
 fn copy<F: Float>(from: &[F], to: &mut [F]) {
-    const CHUNK: usize = 4;
     if to.len() >= 16 * CHUNK {
         return to.copy_from_slice(from);
     }
-    let ((from, from_rest), (to, to_rest)) = (from.as_chunks::<CHUNK>(), to.as_chunks_mut::<CHUNK>());
+    // The rest is the last chunk once more, where there is one: moved twice, but without a loop.
+    if let (Some(from), Some(to)) = (from.last_chunk::<CHUNK>(), to.last_chunk_mut::<CHUNK>()) {
+        *to = *from;
+    } else {
+        to.iter_mut().zip(from).for_each(|(to, &from)| *to = from);
+    }
+    let (from, to) = (from.as_chunks::<CHUNK>().0, to.as_chunks_mut::<CHUNK>().0);
     to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
-    to_rest.iter_mut().zip(from_rest).for_each(|(to, &from)| *to = from);
+}
+
+/// `to += from`, both of one length.
+#[inline]
+fn add<F: Float>(from: &[F], to: &mut [F]) {
+    let ((from, from_rest), (to, to_rest)) = (from.as_chunks::<CHUNK>(), to.as_chunks_mut::<CHUNK>());
+    for (to, from) in to.iter_mut().zip(from) {
+        for lane in 0..CHUNK {
+            to[lane] += from[lane];
+        }
+    }
+    to_rest.iter_mut().zip(from_rest).for_each(|(to, &from)| *to += from);
 }

@@ -172,6 +172,21 @@ impl Axis {
         output * self.stride + tap * self.dilation - self.before
     }
 
+    /// The taps at which output `output` reads within the input.
+    #[inline]
+    pub(super) fn taps(&self, output: usize) -> Range<usize> {
+        let at = output * self.stride;
+        let first = self.before.saturating_sub(at).div_ceil(self.dilation);
+        let end = (self.input + self.before).saturating_sub(at).div_ceil(self.dilation).min(self.kernel);
+        first.min(end)..end
+    }
+
+    /// In stride 1, the window that sees from an input all outputs that read it, its last tap first.
+    pub(super) fn turned(&self) -> Option<Self> {
+        let before = ((self.kernel - 1) * self.dilation).checked_sub(self.before)?;
+        (self.stride == 1).then_some(Self { input: self.output, output: self.input, before, ..*self })
+    }
+
     /// Where the last output stops to read.
     #[inline]
     fn position_end(&self) -> usize {
@@ -213,6 +228,13 @@ impl Window {
     ) -> Result<Self, Error> {
         let rows = Axis::onto(layer, kernel, 0, height, extra[0])?;
         Ok(Self { rows, columns: Axis::onto(layer, kernel, 1, width, extra[1])? })
+    }
+
+    /// The channel, the row and the column of a tap.
+    #[inline]
+    pub(super) fn split_tap(&self, tap: usize) -> (usize, usize, usize) {
+        let (channel, cell) = (tap / self.cells(), tap % self.cells());
+        (channel, cell / self.columns.kernel, cell % self.columns.kernel)
     }
 
     /// Whether it may read over the edges.
@@ -333,6 +355,13 @@ mod tests {
                     };
                     let expected: Vec<usize> = (0..axis.output).filter(inside).collect();
                     assert_eq!(axis.valid(tap).collect::<Vec<_>>(), expected, "{axis:?}, tap {tap}");
+                    let by_output = (0..axis.output).filter(|&output| axis.taps(output).contains(&tap));
+                    assert!(by_output.eq(expected.iter().copied()), "{axis:?}, tap {tap}");
+                    for (&output, turned) in expected.iter().zip(std::iter::repeat(axis.turned())) {
+                        let Some(turned) = turned else { continue };
+                        let input = axis.position(output, tap);
+                        assert_eq!(turned.position(input, size - 1 - tap), output);
+                    }
                 }
             }
         }

@@ -76,7 +76,7 @@ fn mistakes_of_the_network(mut root: Node, schema: &Schema, registry: &Registry)
     if !["inputs", "outputs"].iter().all(|&key| schema.conforms_at(&root, &[key])) {
         return Diagnostics::new();
     }
-    let plan = match ModelPlan::new(ModelSource::of(&root)) {
+    let plan = match ModelPlan::new(ModelSource::of(&root), registry) {
         Ok(plan) => plan,
         Err(found) => return found,
     };

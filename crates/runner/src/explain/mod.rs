@@ -307,8 +307,9 @@ mod tests {
     use chainrule_core::Activation;
 
     use super::*;
-    use crate::gradcheck::keys;
-    use crate::registry::{LayerContext, Number};
+    use crate::gradcheck::{keys, layer_keys};
+    use crate::model::build_alone;
+    use crate::registry::Number;
 
     fn vector(len: usize) -> Shape {
         Shape::vector(len).unwrap()
@@ -325,10 +326,10 @@ mod tests {
         let registry = Registry::standard();
         for entry in registry.layers() {
             for example in (entry.build.examples)() {
-                let keys = keys(&entry.schema, example.keys).unwrap();
+                let keys = layer_keys(&registry, entry, example.keys).unwrap();
                 let shapes: Vec<Shape> =
                     example.inputs.iter().map(|axes| Shape::new(axes.clone()).unwrap()).collect();
-                let layer = f64::layer(entry, &keys, &mut LayerContext::new(&shapes, None)).unwrap();
+                let layer = build_alone::<f64>(&registry, entry, &keys, &shapes).unwrap();
                 let Derivation { symbols, forward, local, inputs, parameters, .. } = layer.derivation();
                 assert!(!symbols.is_empty() && !forward.is_empty() && !local.is_empty(), "{}", entry.name);
                 assert_eq!(inputs.len(), layer.input_shapes().len(), "{}", entry.name);

@@ -88,6 +88,7 @@ pub(super) fn plan_outputs(
 }
 
 pub(super) fn check_names(
+    path: &str,
     layers: &[Node],
     names: &[String],
     inputs: &[InputPlan],
@@ -96,21 +97,22 @@ pub(super) fn check_names(
     for (index, (layer, name)) in layers.iter().zip(names).enumerate() {
         let place = layer.at(&["name"]).map_or(layer.place, |node| node.place);
         if !is_name(name) {
-            let message = format!("the name \"{name}\" of {} is not allowed", label_of(index, layer, name));
+            let message =
+                format!("the name \"{name}\" of {} is not allowed", label_of(path, index, layer, name));
             mistakes.push(Diagnostic::new(message).at(place).help(NAMES_HELP));
         } else if let Some(input) = inputs.iter().find(|input| input.name == *name) {
             let which = if input.place.is_none() { "the network's input" } else { "an input of the network" };
             let message = format!("no layer can be named \"{name}\": it is the name of {which}");
             mistakes.push(Diagnostic::new(message).at(place));
         } else if let Some(first) = names[..index].iter().position(|other| other == name) {
-            let message =
-                format!("model.layers[{first}] and model.layers[{index}] are both named \"{name}\"");
+            let message = format!("{path}[{first}] and {path}[{index}] are both named \"{name}\"");
             mistakes.push(Diagnostic::new(message).at(place).help("give one of them another name"));
         }
     }
 }
 
 pub(super) fn plan_layer(
+    path: &str,
     index: usize,
     layers: &[Node],
     names: &[String],
@@ -118,7 +120,7 @@ pub(super) fn plan_layer(
     mistakes: &mut Diagnostics,
 ) -> LayerPlan {
     let layer = &layers[index];
-    let label = label_of(index, layer, &names[index]);
+    let label = label_of(path, index, layer, &names[index]);
     let mut keys = layer.clone();
     if let Some(table) = keys.as_table_mut() {
         COMMON_KEYS.iter().for_each(|key| drop(table.remove(key)));
@@ -172,9 +174,11 @@ pub(super) fn plan_layer(
         tie: tie.and_then(|tie| plan_tie(index, tie, (layers, names), &label, mistakes)),
         tie_place: tie.map_or(layer.place, |tie| tie.place),
         activation: layer.at(&["activation"]).map(activation_of),
+        is_activated_within: false,
         trainable: !matches!(layer.at(&["trainable"]), Some(Node { value: Value::Boolean(false), .. })),
         rate: layer.at(&["lr_mult"]).and_then(number).unwrap_or(1.0),
         keys,
+        within: None,
         label,
         place: layer.place,
         input_places,

@@ -12,7 +12,8 @@ mod optimizer;
 mod schedule;
 mod tables;
 
-pub use initializer::InitializerSpec;
+pub use initializer::{InitializerSpec, InitializerTable};
+pub use layer::LayerList;
 pub(crate) use schedule::ScheduleCommon;
 pub(crate) use tables::OptimizerCommon;
 pub use tables::{Dtype, MetricName, MetricsTable, PredictTable, RuntimeTable, TopLevel, TrainTable};

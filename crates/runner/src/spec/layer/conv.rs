@@ -55,7 +55,7 @@ struct Conv1dSpec {
     #[serde(default = "one")]
     #[schemars(range(min = 1))]
     stride: usize,
-    /// How many zeros are added at either end; "valid": none; "same": as many as keep the length, with stride 1.
+    /// Zeros at either end: a number, "valid" (none), or "same" (keeps the length; stride 1).
     #[serde(default = "LinePadding::none")]
     padding: LinePadding,
     /// How far apart the numbers are that the window sees.
@@ -116,8 +116,7 @@ struct Conv2dSpec {
     /// How far the window moves: one number, or [height, width].
     #[serde(default = "Sizes::<1>::one")]
     stride: Sizes<1>,
-    /// How many zeros are added on either side: one number, or [height, width]; "valid": none; "same": as many as keep
-    /// the size, with stride 1.
+    /// Zeros on either side: one number, or [height, width], "valid" (none), or "same" (keeps the size; stride 1).
     #[serde(default = "PlanePadding::none")]
     padding: PlanePadding,
     /// How far apart the cells are that the window sees: one number, or [height, width].
@@ -177,8 +176,7 @@ struct ConvTranspose2dSpec {
     /// How far apart the windows of neighbours are: one number, or [height, width].
     #[serde(default = "Sizes::<1>::one")]
     stride: Sizes<1>,
-    /// How much is cut off on either side: one number, or [height, width]; "valid": nothing; "same": as much as keeps the
-    /// size, with stride 1.
+    /// Cells cut off on either side: one number, or [height, width], "valid" (none), or "same" (keeps the size; stride 1).
     #[serde(default = "PlanePadding::none")]
     padding: PlanePadding,
     /// Rows and columns more at the end, fewer than the stride or the dilation: one number, or [height, width].

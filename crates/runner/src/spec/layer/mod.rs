@@ -1,15 +1,20 @@
 //! The layers of `[model] layers`, a file a family.
 
 mod activation;
+mod attention;
 mod combine;
 mod conv;
 mod dense;
+mod nested;
 mod noise;
 mod norm;
 mod pool;
+mod positions;
 mod recurrent;
 mod shape;
 mod sizes;
+
+pub use nested::LayerList;
 
 use crate::registry::{LayerExample, Registry, Taken};
 
@@ -22,7 +27,10 @@ pub(super) fn register(registry: &mut Registry) -> Result<(), Taken> {
     recurrent::register(registry)?;
     conv::register(registry)?;
     pool::register(registry)?;
-    shape::register(registry)
+    shape::register(registry)?;
+    positions::register(registry)?;
+    attention::register(registry)?;
+    nested::register(registry)
 }
 
 /// Examples of one kind of keys for inputs of these shapes.

@@ -158,7 +158,9 @@ impl LayerSpec for AvgPool2dSpec {
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum OverSpec {
+    /// All axes but the first.
     Space,
+    /// The first axis.
     Positions,
 }
 
@@ -179,8 +181,7 @@ impl OverSpec {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct GlobalAvgPoolSpec {
-    /// "space": all axes but the first, so that of [channels, ...] the channels stay; "positions": the first axis, so that
-    /// of [time, features] the features stay, and padding is skipped.
+    /// "space": all axes but the first, the channels; "positions": the first axis, time, without padding.
     #[serde(default = "OverSpec::space")]
     over: OverSpec,
 }
@@ -203,8 +204,7 @@ impl LayerSpec for GlobalAvgPoolSpec {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct GlobalMaxPoolSpec {
-    /// "space": all axes but the first, so that of [channels, ...] the channels stay; "positions": the first axis, so that
-    /// of [time, features] the features stay, and padding is skipped.
+    /// "space": all axes but the first, the channels; "positions": the first axis, time, without padding.
     #[serde(default = "OverSpec::space")]
     over: OverSpec,
 }
