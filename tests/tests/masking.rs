@@ -8,9 +8,9 @@ const POSITIONS: &str = "dtype = 'f64'
 seed = 4
 [data]
 type = 'inline'
-mask_value = -1
+mask_value = -9
 scale = 'standard'
-x = [[1, 2, 3, 4, 5, 6], [2, 1, 4, 3, -1, -1], [7, 7, -1, -1, -1, -1], [0, 9, 8, 1, 2, -1]]
+x = [[1, 2, 3, 4, 5, 6], [2, 1, 4, 3, -9, -9], [7, 7, -9, -9, -9, -9], [0, 9, 8, 1, 2, -9]]
 y = [[1, 2, 3], [3, 2, 0], [1, 0, 0], [2, 1, 2]]
 [model]
 input_shape = [3, 2]
@@ -24,7 +24,7 @@ learning_rate = 0.05
 epochs = 20
 batch_size = 2
 [predict]
-x = [[1, 2, 3, 4, -1, -1]]
+x = [[1, 2, 3, 4, -9, -9]]
 ";
 
 /// The same with a recurrent layer and one target a sample.
@@ -53,16 +53,16 @@ fn card(runner: &Runner) -> Json {
 fn what_stands_in_place_of_padding_does_not_matter() {
     // Targets of padding are not compared with; another mark of it gives the same network.
     let changed = POSITIONS.replace("[3, 2, 0], [1, 0, 0]", "[3, 2, 77], [1, -5, 1000]");
-    // The real -1 is no padding: the other number of its position is none.
+    // The real -9 is no padding: the other number of its position is none.
     let marked = POSITIONS
-        .replace("mask_value = -1", "mask_value = 50")
-        .replace("4, 3, -1, -1", "4, 3, 50, 50")
-        .replace("-1, -1, -1, -1", "50, 50, 50, 50");
+        .replace("mask_value = -9", "mask_value = 50")
+        .replace("4, 3, -9, -9", "4, 3, 50, 50")
+        .replace("-9, -9, -9, -9", "50, 50, 50, 50");
     assert_ne!(POSITIONS, marked);
     let digest = |text: &str| trained(text).1["parameters_blake3"].clone();
     assert_eq!(digest(POSITIONS), digest(&changed));
     assert_eq!(digest(POSITIONS), digest(&marked));
-    assert_ne!(digest(POSITIONS), digest(&POSITIONS.replace("mask_value = -1\n", "")));
+    assert_ne!(digest(POSITIONS), digest(&POSITIONS.replace("mask_value = -9\n", "")));
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn the_scaling_is_that_of_the_positions_that_count() {
     let (runner, _) = trained(POSITIONS);
     let card = card(&runner);
     let shift: Vec<f64> = serde_json::from_value(card["preprocessing"]["shift"].clone()).expect("numbers");
-    let expected = [10.0 / 4.0, 19.0 / 4.0, 5.0, 8.0 / 3.0, 3.5, 2.5];
+    let expected = [10.0 / 4.0, 19.0 / 4.0, 5.0, 8.0 / 3.0, 3.5, -1.5];
     for (shift, expected) in shift.iter().zip(expected) {
         assert!((shift - expected).abs() < 1e-15, "{shift} {expected}");
     }
@@ -81,10 +81,10 @@ fn the_scaling_is_that_of_the_positions_that_count() {
 fn a_position_that_counts_is_not_taken_for_padding_when_it_is_scaled() {
     // Centered, the middle position of the first sample is zero in all numbers, as padding is.
     let text = POSITIONS
-        .replace("mask_value = -1", "mask_value = 0")
+        .replace("mask_value = -9", "mask_value = 0")
         .replace("scale = 'standard'", "scale = 'center'")
         .replace(
-            "x = [[1, 2, 3, 4, 5, 6], [2, 1, 4, 3, -1, -1], [7, 7, -1, -1, -1, -1], [0, 9, 8, 1, 2, -1]]",
+            "x = [[1, 2, 3, 4, 5, 6], [2, 1, 4, 3, -9, -9], [7, 7, -9, -9, -9, -9], [0, 9, 8, 1, 2, -9]]",
             "x = [[1, 2, 3, 4, 5, 6], [2, 1, 2, 3, 0, 0], [7, 7, 4, 5, 0, 0]]",
         )
         .replace("y = [[1, 2, 3], [3, 2, 0], [1, 0, 0], [2, 1, 2]]", "y = [[1, 2, 3], [3, 2, 0], [1, 0, 0]]")
@@ -105,7 +105,7 @@ fn a_position_that_counts_is_not_taken_for_padding_when_it_is_scaled() {
 fn every_command_knows_the_mask() {
     for text in [POSITIONS.to_owned(), recurrent()] {
         let (runner, result) = trained(&text);
-        runner.write("in.csv", "1,2,3,4,-1,-1\n");
+        runner.write("in.csv", "1,2,3,4,-9,-9\n");
         let line = runner.done(["predict", "run", "--input", "in.csv", "--format", "jsonl"]).stdout;
         let predicted: Json = serde_json::from_str(&line).expect("JSON");
         assert_eq!(predicted, result["predictions"][0]["prediction"]);
@@ -129,6 +129,26 @@ fn every_command_knows_the_mask() {
     }
 }
 
+/// Without `mask_value`, the padding of an embedding is used in the same way.
+#[test]
+fn an_embedding_marks_padding_too() {
+    let text = "dtype = 'f64'
+        data = { type = 'inline', x = [[1, 2, 3], [2, 1, 0], [3, 0, 0]], y = [[1, 2, 3], [3, 2, 0], [1, 0, 0]] }
+        model.layers = [
+          { type = 'embedding', name = 'tokens', vocabulary = 4, units = 2, padding_index = 0 },
+          { type = 'dense', name = 'out', units = 1 },
+        ]
+        loss.type = 'mse'
+        optimizer = { type = 'sgd', learning_rate = 0.1 }
+        train = { epochs = 3, batch_size = 2 }";
+    let changed = text.replace("[3, 2, 0], [1, 0, 0]]", "[3, 2, 55], [1, 7, -9]]");
+    assert_ne!(text, changed);
+    let (runner, result) = trained(text);
+    assert_eq!(result["parameters_blake3"], trained(&changed).1["parameters_blake3"]);
+    assert!(runner.done(["gradcheck", "x.toml"]).stdout.contains("no gradient is wrong"));
+    runner.done(["eval", "run"]);
+}
+
 #[test]
 fn accuracy_counts_no_padding() {
     let classes = |padding: &str| {
@@ -138,13 +158,13 @@ fn accuracy_counts_no_padding() {
                 &format!("y = [[1, {padding}], [0, 1]]"),
             )
             .replace(
-                "x = [[1, 2, 3, 4, 5, 6], [2, 1, 4, 3, -1, -1], [7, 7, -1, -1, -1, -1], [0, 9, 8, 1, 2, -1]]",
-                "x = [[1, 2, -1, -1], [3, 4, 5, 6]]",
+                "x = [[1, 2, 3, 4, 5, 6], [2, 1, 4, 3, -9, -9], [7, 7, -9, -9, -9, -9], [0, 9, 8, 1, 2, -9]]",
+                "x = [[1, 2, -9, -9], [3, 4, 5, 6]]",
             )
             .replace("input_shape = [3, 2]", "input_shape = [2, 2]")
             .replace("units = 1", "units = 1, activation = 'sigmoid'")
             .replace("type = 'mse'", "type = 'binary_cross_entropy'")
-            .replace("x = [[1, 2, 3, 4, -1, -1]]", "x = [[1, 2, -1, -1]]")
+            .replace("x = [[1, 2, 3, 4, -9, -9]]", "x = [[1, 2, -9, -9]]")
             .replace("[optimizer]", "[metrics]\nreport = ['accuracy']\n[optimizer]")
     };
     let accuracy = |padding| trained(&classes(padding)).1["metrics"]["train"]["accuracy"].clone();

@@ -243,6 +243,55 @@ fn a_tied_layer_shares_one_tensor_and_one_gradient() {
     );
 }
 
+/// GPT-2's head: the scores of the tokens are products with their embeddings.
+#[test]
+fn a_head_may_be_tied_to_the_embedding() {
+    let runner = Runner::new();
+    let text = "dtype = 'f64'
+        data = { type = 'inline', x = [[0, 1, 2], [3, 1, 0]], y = [1, 2] }
+        model.layers = [
+          { type = 'embedding', name = 'tokens', vocabulary = 4, units = 3 },
+          { type = 'simple_rnn', name = 'memory', units = 3 },
+          { type = 'dense', name = 'head', units = 4, bias = false, tie = 'tokens' },
+        ]
+        loss.type = 'cross_entropy'
+        optimizer = { type = 'sgd', learning_rate = 0.1 }
+        train.epochs = 3
+        ";
+    runner.write("x.toml", text);
+    runner.done(["train", "x.toml", "--out", "run"]);
+    let model = runner.bytes("run/model.safetensors");
+    let tensors = safetensors::SafeTensors::deserialize(&model).expect("safetensors");
+    assert!(tensors.tensor("tokens.weight").is_ok() && tensors.tensor("head.weight").is_err());
+    assert!(runner.done(["gradcheck", "x.toml"]).stdout.contains("no gradient is wrong"));
+}
+
+/// Indices are checked, and no slope is asked for along them, in a part of the input as in the whole.
+#[test]
+fn a_named_input_may_be_indices() {
+    let runner = Runner::new();
+    let text = "dtype = 'f64'
+        data = { type = 'inline', x = [[0.5, 0, 1], [1.5, 3, 1], [2.5, 2, 2]], y = [[1], [2], [3]] }
+        inputs = [{ name = 'age', shape = [1] }, { name = 'words', shape = [2] }]
+        model.layers = [
+          { type = 'embedding', name = 'tokens', vocabulary = 4, units = 3, inputs = ['words'] },
+          { type = 'flatten', name = 'flat' },
+          { type = 'concat', name = 'all', axis = 0, inputs = ['flat', 'age'] },
+          { type = 'dense', name = 'out', units = 1 },
+        ]
+        loss.type = 'mse'
+        optimizer = { type = 'sgd', learning_rate = 0.1 }
+        train.epochs = 3
+        ";
+    runner.write("x.toml", text);
+    runner.done(["train", "x.toml", "--out", "run"]);
+    assert!(runner.done(["gradcheck", "x.toml"]).stdout.contains("no gradient is wrong"));
+    runner.write("y.toml", text.replace("[1.5, 3, 1]", "[1.5, 4, 1]"));
+    let ended = runner.run(["check", "y.toml"]);
+    assert_eq!(ended.code, 2);
+    assert!(ended.stderr.contains("sample 1 holds 4 where the network takes an index"), "{}", ended.stderr);
+}
+
 #[test]
 fn mistakes_of_inputs_and_outputs_are_named_at_their_place() {
     let cases = [
@@ -265,11 +314,7 @@ fn mistakes_of_inputs_and_outputs_are_named_at_their_place() {
             "no layer reads the input \"age\"",
         ),
         ("name = \"rooms\"", "name = \"size\"", "it is the name of an input"),
-        (
-            "[[model.layers]]",
-            "model.input_shape = [4]\n[[model.layers]]",
-            "model.input_shape and [[inputs]] exclude",
-        ),
+        ("[data]", "[model]\ninput_shape = [4]\n[data]", "model.input_shape and [[inputs]] exclude"),
         ("[0, 2.0]", "[0.5, 2.0]", "0.5 is no class of the output \"kind\""),
         ("[0, 2.0]", "[3, 2.0]", "output \"kind\""),
         ("report = [\"accuracy\", \"rmse\"]", "report = [\"accuracy\", \"rmse\", \"rmse\"]", "rmse"),
