@@ -201,7 +201,7 @@ def cases():
     yield "attention_causal", 'type = "multi_head_attention"\nheads = 3\ncausal = true', attention(6, 3, True), [[5, 6]]
     yield "attention_cross", 'type = "multi_head_attention"\nheads = 2', attention(4, 2), [[3, 4], [5, 4]]
     keys = 'type = "transformer_block"\nheads = 2\nfeed_forward = 8\ndropout = 0.0'
-    yield "transformer_block", f'{keys}\ncausal = true', block(6, 2, 8, True, True), [[4, 6]]
+    yield "transformer_block", f'{keys}\nnorm = "pre"\ncausal = true', block(6, 2, 8, True, True), [[4, 6]]
     yield "transformer_block_post", f'{keys}\nnorm = "post"', block(6, 2, 8, False, False), [[4, 6]]
     yield "residual", (
         'type = "residual"\nlayers = [\n  { type = "dense", name = "first", units = 6, activation = "tanh" },\n'
@@ -353,8 +353,8 @@ type = "mse"
 layers = [
   { type = "embedding", name = "tokens", vocabulary = 9, units = 8 },
   { type = "positional_embedding", name = "positions" },
-  { type = "transformer_block", name = "block_1", heads = 2, feed_forward = 16, causal = true },
-  { type = "transformer_block", name = "block_2", heads = 2, feed_forward = 16, causal = true },
+  { type = "transformer_block", name = "block_1", heads = 2, feed_forward = 16, causal = true, norm = "pre", dropout = 0.0 },
+  { type = "transformer_block", name = "block_2", heads = 2, feed_forward = 16, causal = true, norm = "pre", dropout = 0.0 },
   { type = "layer_norm", name = "norm" },
   { type = "dense", name = "head", units = 9, bias = false, tie = "tokens" },
 ]
