@@ -174,6 +174,13 @@ pub(crate) enum RawTargets {
     },
     /// Class indices.
     Indices(Vec<u32>),
+    /// A class index for each position of a sample.
+    PositionIndices {
+        /// Sample after sample.
+        data: Vec<u32>,
+        /// Positions of a sample.
+        width: usize,
+    },
     /// Class labels.
     Labels(LabelColumn),
     /// Two labels that one output tells apart: the first is 0, the second 1.
