@@ -161,7 +161,7 @@ def cases():
     yield "flatten", 'type = "flatten"', nn.Flatten(), [[2, 3, 4]]
     yield "reshape", 'type = "reshape"\nshape = [4, 6]', Function(lambda x: x.reshape(-1, 4, 6)), [[2, 3, 4]]
     yield "permute", 'type = "permute"\naxes = [2, 0, 1]', Function(lambda x: x.permute(0, 3, 1, 2)), [[2, 3, 4]]
-    yield "zero_pad2d", 'type = "zero_pad2d"\npadding = [1, 2, 3, 0]', Function(lambda x: F.pad(x, (3, 0, 1, 2))), [[2, 3, 4]]
+    yield "zero_pad2d", 'type = "zero_pad2d"\npadding = [[1, 2], [3, 0]]', Function(lambda x: F.pad(x, (3, 0, 1, 2))), [[2, 3, 4]]
     for phase in ["train", "evaluate"]:
         yield f"batch_norm_{phase}", 'type = "batch_norm"', nn.BatchNorm1d(4), [[4]], {"phase": phase}
         yield f"batch_norm_2d_{phase}", 'type = "batch_norm"', nn.BatchNorm2d(3), [[3, 4, 5]], {"phase": phase}
@@ -171,7 +171,8 @@ def cases():
     yield "dropout", 'type = "dropout"\nrate = 0.4', nn.Dropout(0.4), [[6]], {"phase": "evaluate"}
     yield "spatial_dropout", 'type = "spatial_dropout"\nrate = 0.4', nn.Dropout2d(0.4), [[2, 3, 4]], {"phase": "evaluate"}
     yield "gaussian_noise", 'type = "gaussian_noise"\nstd = 0.4', nn.Identity(), [[6]], {"phase": "evaluate"}
-    yield "prelu", 'type = "prelu"', nn.PReLU(3), [[3, 4]]
+    yield "prelu", 'type = "prelu"', nn.PReLU(), [[3, 4]]
+    yield "prelu_per_channel", 'type = "prelu"\nper_channel = true', nn.PReLU(3), [[3, 4]]
     yield "softmax", 'type = "softmax"\naxis = 0', nn.Softmax(1), [[3, 4]]
     yield "add", 'type = "add"', Function(lambda a, b, c: a + b + c), [[2, 3]] * 3
     yield "subtract", 'type = "subtract"', Function(lambda a, b: a - b), [[2, 3]] * 2
@@ -201,7 +202,7 @@ def cases():
     yield "attention_causal", 'type = "multi_head_attention"\nheads = 3\ncausal = true', attention(6, 3, True), [[5, 6]]
     yield "attention_cross", 'type = "multi_head_attention"\nheads = 2', attention(4, 2), [[3, 4], [5, 4]]
     keys = 'type = "transformer_block"\nheads = 2\nfeed_forward = 8\ndropout = 0.0'
-    yield "transformer_block", f'{keys}\ncausal = true', block(6, 2, 8, True, True), [[4, 6]]
+    yield "transformer_block", f'{keys}\nnorm = "pre"\ncausal = true', block(6, 2, 8, True, True), [[4, 6]]
     yield "transformer_block_post", f'{keys}\nnorm = "post"', block(6, 2, 8, False, False), [[4, 6]]
     yield "residual", (
         'type = "residual"\nlayers = [\n  { type = "dense", name = "first", units = 6, activation = "tanh" },\n'
@@ -353,8 +354,8 @@ type = "mse"
 layers = [
   { type = "embedding", name = "tokens", vocabulary = 9, units = 8 },
   { type = "positional_embedding", name = "positions" },
-  { type = "transformer_block", name = "block_1", heads = 2, feed_forward = 16, causal = true },
-  { type = "transformer_block", name = "block_2", heads = 2, feed_forward = 16, causal = true },
+  { type = "transformer_block", name = "block_1", heads = 2, feed_forward = 16, causal = true, norm = "pre", dropout = 0.0 },
+  { type = "transformer_block", name = "block_2", heads = 2, feed_forward = 16, causal = true, norm = "pre", dropout = 0.0 },
   { type = "layer_norm", name = "norm" },
   { type = "dense", name = "head", units = 9, bias = false, tie = "tokens" },
 ]

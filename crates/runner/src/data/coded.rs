@@ -130,6 +130,9 @@ fn one<'a>(raw: &'a Raw, known: Option<Option<Labels>>) -> Result<(Codes<'a>, Ou
     let (codes, labels) = match &raw.y {
         RawTargets::Values { data, width } => (Codes::Values { data: data.into(), width: *width }, None),
         RawTargets::Indices(indices) => (Codes::Classes { data: indices.into(), width: 1 }, None),
+        RawTargets::PositionIndices { data, width } => {
+            (Codes::Classes { data: data.into(), width: *width }, None)
+        }
         RawTargets::Labels(column) => {
             let (classes, labels) = classes(column, known)?;
             (Codes::Classes { data: classes.into(), width: 1 }, Some(labels))

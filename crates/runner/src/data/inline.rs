@@ -73,6 +73,10 @@ pub(super) fn read(node: &Node, context: &Context<'_>) -> Result<Raw, DataError>
     let data: InlineData = keys(node)?;
     let width = data.x[0].len();
     let y = match data.y {
+        Targets::Values(rows) if context.task == Task::Classes => RawTargets::PositionIndices {
+            width: rows[0].len(),
+            data: rows.concat().into_iter().map(|index| index as u32).collect(),
+        },
         Targets::Values(rows) => RawTargets::Values { width: rows[0].len(), data: rows.concat() },
         // The schema has bounded them.
         Targets::Indices(indices) => {
@@ -115,11 +119,14 @@ fn check_targets(node: &Node, context: Context<'_>, mistakes: &mut Diagnostics) 
         mistakes.push(Diagnostic::new(message).at(other.place).help("all targets must be of one kind"));
         return;
     }
+    if context.task == Task::Classes && targets.iter().all(is_row_of_indices) {
+        return check_rows(node, "y", mistakes);
+    }
     match (matches!(first.value, Value::Array(_)), context.task == Task::Classes) {
         (true, true) => mistakes.push(
             Diagnostic::new("data.y holds rows of numbers, but the loss compares classes")
                 .at(first.place)
-                .help("write one class index or class label a sample, such as y = [0, 2, 1]"),
+                .help("write one class index or class label a sample, such as y = [0, 2, 1], or an index a position"),
         ),
         (false, false) => {
             let (message, help) = match context.several {
@@ -137,6 +144,12 @@ fn check_targets(node: &Node, context: Context<'_>, mistakes: &mut Diagnostics) 
         (true, false) => check_rows(node, "y", mistakes),
         (false, true) => {}
     }
+}
+
+/// A class index for each of several positions.
+fn is_row_of_indices(row: &Node) -> bool {
+    let is_index = |node: &Node| matches!(node.value, Value::Integer(index) if u32::try_from(index).is_ok());
+    row.as_array().is_some_and(|row| row.len() > 1 && row.iter().all(is_index))
 }
 
 /// As many targets as samples, and as many names as columns.

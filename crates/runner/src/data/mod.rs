@@ -54,8 +54,7 @@ pub(crate) const PATHS: [&str; 6] = ["path", "paths", "images", "labels", "test_
 pub(crate) struct DataCommon {
     /// How inputs are scaled, fitted on the training samples; not at all, if absent.
     pub(crate) scale: Option<ScaleSpec>,
-    /// The share of the samples that is evaluated while training; of each class its share, of a text or a time series what
-    /// comes before the test part.
+    /// The share of the samples that is evaluated while training: of each class, or of a series before the test part.
     #[serde(default)]
     #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
     pub(crate) validation: f64,
@@ -175,6 +174,13 @@ pub(crate) enum RawTargets {
     },
     /// Class indices.
     Indices(Vec<u32>),
+    /// A class index for each position of a sample.
+    PositionIndices {
+        /// Sample after sample.
+        data: Vec<u32>,
+        /// Positions of a sample.
+        width: usize,
+    },
     /// Class labels.
     Labels(LabelColumn),
     /// Two labels that one output tells apart: the first is 0, the second 1.

@@ -73,7 +73,8 @@ fn mistakes_of_the_network(mut root: Node, schema: &Schema, registry: &Registry)
     }
     inherit_initializers(&mut root, registry);
     // Names that layers may have to refer to.
-    if !["inputs", "outputs"].iter().all(|&key| schema.conforms_at(&root, &[key])) {
+    let conforms = |key| root.at(&[key]).is_none() || schema.conforms_at(&root, &[key]);
+    if !["inputs", "outputs"].into_iter().all(conforms) {
         return Diagnostics::new();
     }
     let plan = match ModelPlan::new(ModelSource::of(&root), registry) {
