@@ -306,6 +306,11 @@ pub(crate) fn schema_of<T: JsonSchema>() -> Json {
 /// Takes out what TOML does not have, null, and the sizes of Rust's integers, which say nothing to a user.
 fn for_toml(schema: &mut Schema) {
     schema.remove("format");
+    // A comment's lines are one paragraph.
+    let description = schema.get("description").and_then(Json::as_str).map(|text| text.replace('\n', " "));
+    if let Some(description) = description {
+        schema.insert("description".into(), description.into());
+    }
     if schema.get("default").is_some_and(Json::is_null) {
         schema.remove("default");
     }

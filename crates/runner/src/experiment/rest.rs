@@ -26,7 +26,10 @@ pub(super) fn mistakes_of_the_rest(
     let keys: Vec<String> =
         root.as_table().into_iter().flat_map(Table::iter).map(|entry| entry.key.clone()).collect();
     let wrong: Vec<String> = keys.into_iter().filter(|key| is_wrong(&root, key)).collect();
-    if ["data", "loss", "model", "inputs", "outputs"].iter().any(|table| is_wrong(&root, table)) {
+    let is_there = |key: &str| root.at(&[key]).is_some();
+    let unknown = !is_there("data") || !is_there("model") || !(is_there("loss") || is_there("outputs"));
+    let broken = |table: &&str| is_there(table) && is_wrong(&root, table);
+    if unknown || ["data", "loss", "model", "inputs", "outputs"].iter().any(|table| broken(&table)) {
         return mistakes_of_the_network(root, schema, registry);
     }
     let Some(table) = root.as_table_mut() else { return Diagnostics::new() };
