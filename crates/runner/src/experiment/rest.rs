@@ -29,7 +29,7 @@ pub(super) fn mistakes_of_the_rest(
     let is_there = |key: &str| root.at(&[key]).is_some();
     let unknown = !is_there("data") || !is_there("model") || !(is_there("loss") || is_there("outputs"));
     let broken = |table: &&str| is_there(table) && is_wrong(&root, table);
-    if unknown || ["data", "loss", "model", "inputs", "outputs"].iter().any(|table| broken(&table)) {
+    if unknown || ["data", "loss", "model", "inputs", "outputs"].iter().any(broken) {
         return mistakes_of_the_network(root, schema, registry);
     }
     let Some(table) = root.as_table_mut() else { return Diagnostics::new() };
