@@ -14,7 +14,7 @@ use crate::registry::{ActivationSpec, LayerSpec, LossSpec, OptimizerSpec, Regist
 
 /// The runner over a registry of one's own.
 ///
-/// ```ignore
+/// ```no_run
 /// use chainrule_runner::app::App;
 ///
 /// fn main() -> std::process::ExitCode {
