@@ -316,7 +316,7 @@ fn mistakes_of_inputs_and_outputs_are_named_at_their_place() {
         ("name = \"rooms\"", "name = \"size\"", "it is the name of an input"),
         ("[data]", "[model]\ninput_shape = [4]\n[data]", "model.input_shape and [[inputs]] exclude"),
         ("[0, 2.0]", "[0.5, 2.0]", "0.5 is no class of the output \"kind\""),
-        ("[0, 2.0]", "[3, 2.0]", "sample 0 is of class 3"),
+        ("[0, 2.0]", "[3, 2.0]", "output \"kind\": sample 0 is of class 3"),
         ("report = [\"accuracy\", \"rmse\"]", "report = [\"accuracy\", \"rmse\", \"rmse\"]", "rmse"),
         ("units = 1\n", "units = 2\n", "1 (\"kind\") + 2 (\"price\") = 3 targets"),
     ];

@@ -131,12 +131,20 @@ impl Experiment {
         registry: &Registry,
     ) -> Result<Self, Failure> {
         name_everything(&mut root, path);
+        let mut mistakes = keys_of_ties(&mut root);
         inherit_initializers(&mut root, registry);
         schema.fill_defaults(&mut root);
+        forget_initializers_of_ties(&mut root);
         make_paths_absolute(&mut root, &sources);
-        let (experiment, mut mistakes) = match Self::read(root, &sources, registry) {
-            Ok(read) => read,
-            Err(diagnostics) => return Err(Failure::Experiment(diagnostics, sources)),
+        let experiment = match Self::read(root, &sources, registry) {
+            Ok((experiment, found)) => {
+                mistakes.append(found);
+                experiment
+            }
+            Err(found) => {
+                mistakes.append(found);
+                return Err(Failure::Experiment(mistakes, sources));
+            }
         };
         if mistakes.is_empty() {
             return Ok(experiment);
@@ -428,6 +436,44 @@ fn inherit_initializers(root: &mut Node, registry: &Registry) {
             }
         });
     }
+}
+
+/// A tied layer has no parameters of its own: keys that say how they start or are trained would say nothing.
+fn keys_of_ties(root: &mut Node) -> Diagnostics {
+    let mut mistakes = Diagnostics::new();
+    for_each_layer(layers_mut(root), &mut |_, layer| {
+        let Some(tie) = layer.get("tie").and_then(Node::as_str) else { return };
+        let unused = |key: &str, value: &Value| match value {
+            Value::Boolean(trainable) => key == "trainable" && !trainable,
+            Value::Float(rate) => key == "lr_mult" && *rate != 1.0,
+            Value::Integer(rate) => key == "lr_mult" && *rate != 1,
+            _ => is_initializer(key),
+        };
+        for entry in layer.iter().filter(|entry| unused(&entry.key, &entry.node.value)) {
+            let message = format!(
+                "`{}` of a tied layer would say nothing: its parameters are those of \"{tie}\"",
+                entry.key
+            );
+            let help = format!("set it in \"{tie}\"");
+            mistakes.push(Diagnostic::new(message).at(entry.key_place).help(help));
+        }
+    });
+    mistakes
+}
+
+/// Takes what tied layers inherited, so that the resolved file says only what is so.
+fn forget_initializers_of_ties(root: &mut Node) {
+    for_each_layer(layers_mut(root), &mut |_, layer| {
+        if layer.contains_key("tie") {
+            let keys: Vec<String> = layer.iter().map(|entry| entry.key.clone()).collect();
+            keys.iter().filter(|key| is_initializer(key)).for_each(|key| drop(layer.remove(key)));
+        }
+    });
+}
+
+/// `weight_init`, `recurrent_init`, `bias_init`.
+fn is_initializer(key: &str) -> bool {
+    key.ends_with("_init")
 }
 
 fn type_of(layer: &Table) -> &str {

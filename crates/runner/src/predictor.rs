@@ -251,10 +251,14 @@ impl<F: Number> Predictor<F> {
 
     /// Predicts rows of raw inputs, one after the other in `rows`; the rows of outputs likewise, those of several outputs
     /// side by side.
-    pub fn predict(&mut self, rows: Vec<f64>) -> Vec<f64> {
+    ///
+    /// # Errors
+    /// [`IndexRange`](chainrule_trainer::Error::IndexRange) if a row holds what is no index where the network takes one.
+    pub fn predict(&mut self, rows: Vec<f64>) -> Result<Vec<f64>, chainrule_trainer::Error> {
         const BATCH: usize = 256;
         let width = self.preprocessing.inputs;
         let inputs: Vec<F> = self.preprocessing.inputs(rows);
+        chainrule_trainer::check_indices(self.network.as_ref(), Rows::new(&inputs, width))?;
         let count = inputs.len() / width;
         let mut outputs = vec![F::zero(); count * self.width()];
         self.tape.resize(self.network.tape().for_rows(BATCH.min(count)), F::zero());
@@ -266,7 +270,7 @@ impl<F: Number> Predictor<F> {
             self.network.forward(&self.weights.theta, &[x], y, tape, ctx);
         }
         let batches = outputs.chunks(BATCH * out_width);
-        batches.flat_map(|batch| self.side_by_side(batch)).map(F::as_f64).collect()
+        Ok(batches.flat_map(|batch| self.side_by_side(batch)).map(F::as_f64).collect())
     }
 
     /// The blocks of a batch, row by row.

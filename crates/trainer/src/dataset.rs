@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use chainrule_core::{Float, Objective, OutputLoss, Rows, TargetData, TargetKind, Targets};
+use chainrule_core::{Float, Layer, Objective, OutputLoss, Rows, TargetData, TargetKind, Targets};
 
 use crate::Error;
 
@@ -86,14 +86,7 @@ impl<F: Float> Dataset<F> {
         let shapes = objective.input_shapes();
         check("sets of inputs", shapes.len(), 1)?;
         check("inputs", shapes[0].len(), self.width)?;
-        for (columns, limit) in objective.network().index_ranges() {
-            let is_index = |x: F| x >= F::zero() && x.fract() == F::zero() && x.as_f64() < limit as f64;
-            for (sample, row) in self.inputs.chunks_exact(self.width).enumerate() {
-                if let Some(x) = row[columns.clone()].iter().find(|&&x| !is_index(x)) {
-                    return Err(Error::IndexRange { sample, value: x.as_f64(), limit });
-                }
-            }
-        }
+        check_indices(objective.network(), Rows::new(&self.inputs, self.width))?;
         let outputs = objective.loss().outputs();
         check("sets of targets", outputs.len(), self.targets.len())?;
         for (output, targets) in outputs.iter().zip(&self.targets) {
@@ -104,6 +97,26 @@ impl<F: Float> Dataset<F> {
         }
         Ok(())
     }
+}
+
+/// Checks that the inputs `x` of a network, `[samples, width]`, are whole numbers below the limit where a layer takes them
+/// for indices: core computes with indices as they are.
+///
+/// # Errors
+/// [`Error::IndexRange`], of the first sample with a number that is none.
+///
+/// # Panics
+/// If a row is shorter than the network's first input.
+pub fn check_indices<F: Float>(network: &dyn Layer<F>, x: Rows<'_, F>) -> Result<(), Error> {
+    for (columns, limit) in network.index_ranges() {
+        let is_index = |x: F| x >= F::zero() && x.fract() == F::zero() && x.as_f64() < limit as f64;
+        for (sample, row) in x.iter().enumerate() {
+            if let Some(x) = row[columns.clone()].iter().find(|&&x| !is_index(x)) {
+                return Err(Error::IndexRange { sample, value: x.as_f64(), limit });
+            }
+        }
+    }
+    Ok(())
 }
 
 fn check(what: &'static str, expected: usize, found: usize) -> Result<(), Error> {

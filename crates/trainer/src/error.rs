@@ -8,7 +8,7 @@ use chainrule_core as core;
 pub enum Error {
     /// A network with statistics over the batch, and a batch that has none.
     #[error(
-        "a batch of {smallest} sample has no statistics, and batch norm needs at least {needed}: {samples} samples in batches of {batch_size} leave such a batch"
+        "{samples} samples in batches of {batch_size} leave a batch of {smallest}, but a layer takes statistics over at least {needed}"
     )]
     SmallBatch {
         /// Rows of the smallest batch of an epoch.

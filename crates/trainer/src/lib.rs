@@ -20,7 +20,7 @@ mod threads;
 mod trainer;
 
 pub use chainrule_core::TargetData;
-pub use dataset::Dataset;
+pub use dataset::{Dataset, check_indices};
 pub use error::Error;
 pub use evaluate::{Evaluator, Values};
 pub use observer::{Observer, Progress, Record, Silent};
@@ -30,4 +30,4 @@ pub use scaler::{Scale, Scaler};
 pub use schedule::Schedule;
 pub use split::{Fractions, Split, SplitError};
 pub use threads::Threads;
-pub use trainer::{Outcome, Settings, Trainer, by_output};
+pub use trainer::{Outcome, Settings, Trainer, by_output, check_batches};

@@ -95,7 +95,7 @@ impl<F: Float> Trainer<'_, F> {
         observer: &mut (dyn Observer + Send),
     ) -> Result<Outcome, Error> {
         self.settings.check()?;
-        self.check_smallest_batch()?;
+        check_batches(self.objective, self.train.len(), self.settings.batch_size)?;
         self.train.check(self.objective)?;
         if let Some(validation) = self.validation {
             validation.check(self.objective)?;
@@ -104,24 +104,31 @@ impl<F: Float> Trainer<'_, F> {
         self.threads.run(|executor| Run::new(self, executor)?.epochs(network, observer))
     }
 
-    /// A network that needs statistics of a batch needs more than one row in each, the last of an epoch too.
-    fn check_smallest_batch(&self) -> Result<(), Error> {
-        let (samples, batch_size) = (self.train.len(), self.settings.batch_size);
-        let smallest = match samples % batch_size {
-            0 => batch_size,
-            rest => rest,
-        };
-        let needed = self.objective.network().least_rows();
-        if smallest < needed {
-            return Err(Error::SmallBatch { smallest, needed, samples, batch_size });
-        }
-        Ok(())
-    }
-
     /// The largest piece of work that is done at once, in multiply-adds: what decides whether threads are worth it.
     pub fn largest_work(objective: &Objective<F>, batch_size: usize, evaluated_samples: usize) -> usize {
         objective.network().multiply_adds().saturating_mul(batch_size.max(evaluated_samples))
     }
+}
+
+/// Checks that every batch of an epoch, the last too, has as many rows as `objective` needs in training: statistics over
+/// a batch need two.
+///
+/// # Errors
+/// [`Error::SmallBatch`].
+pub fn check_batches<F: Float>(
+    objective: &Objective<F>,
+    samples: usize,
+    batch_size: usize,
+) -> Result<(), Error> {
+    let smallest = match samples % batch_size {
+        0 => batch_size,
+        rest => rest,
+    };
+    let needed = objective.network().least_rows();
+    if smallest < needed {
+        return Err(Error::SmallBatch { smallest, needed, samples, batch_size });
+    }
+    Ok(())
 }
 
 /// What a run changes.

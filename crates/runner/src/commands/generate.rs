@@ -30,11 +30,13 @@ pub fn run(arguments: &GenerateArgs, registry: &Registry, console: Console) -> R
     let text = match card.dtype {
         Dtype::F32 => {
             let predictor = Predictor::<f32>::load(&bytes, registry).map_err(|error| unfit(&error))?;
-            Writer::new(predictor, context, vocabulary.len()).map(|writer| writer.write(prompt, arguments))
+            Writer::new(predictor, context, vocabulary.len())
+                .and_then(|writer| writer.write(prompt, arguments))
         }
         Dtype::F64 => {
             let predictor = Predictor::<f64>::load(&bytes, registry).map_err(|error| unfit(&error))?;
-            Writer::new(predictor, context, vocabulary.len()).map(|writer| writer.write(prompt, arguments))
+            Writer::new(predictor, context, vocabulary.len())
+                .and_then(|writer| writer.write(prompt, arguments))
         }
     };
     let tokens = text.map_err(|message| unfit(&message))?;
@@ -74,12 +76,12 @@ impl<F: Number> Writer<F> {
         Ok(Self { predictor, context, tokens })
     }
 
-    /// The prompt and what follows it.
-    fn write(mut self, prompt: Vec<usize>, arguments: &GenerateArgs) -> Vec<usize> {
+    /// The prompt and what follows it; what is wrong, if the network has fewer indices than the vocabulary has tokens.
+    fn write(mut self, prompt: Vec<usize>, arguments: &GenerateArgs) -> Result<Vec<usize>, String> {
         let mut rng = random::generator(arguments.seed, Purpose::Generate, 0, 0);
         let mut text = prompt;
         for _ in 0..arguments.tokens {
-            let probabilities = self.next(&text);
+            let probabilities = self.next(&text)?;
             text.push(choose(
                 &probabilities,
                 arguments.temperature,
@@ -87,19 +89,19 @@ impl<F: Number> Writer<F> {
                 &mut rng,
             ));
         }
-        text
+        Ok(text)
     }
 
     /// The probabilities of the token after `text`, of which the model sees the end that fits its context.
     ///
     /// What stands behind the text in the context does not matter to a causal network: no position sees later ones.
-    fn next(&mut self, text: &[usize]) -> Vec<f64> {
+    fn next(&mut self, text: &[usize]) -> Result<Vec<f64>, String> {
         let seen = &text[text.len().saturating_sub(self.context)..];
         let mut row: Vec<f64> = seen.iter().map(|&token| token as f64).collect();
         row.resize(self.context, 0.0);
-        let outputs = self.predictor.predict(row);
+        let outputs = self.predictor.predict(row).map_err(|error| error.to_string())?;
         let last = seen.len() - 1;
-        outputs[last * self.tokens..(last + 1) * self.tokens].to_vec()
+        Ok(outputs[last * self.tokens..(last + 1) * self.tokens].to_vec())
     }
 }
 

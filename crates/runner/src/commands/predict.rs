@@ -45,12 +45,16 @@ pub fn run(arguments: &PredictArgs, registry: &Registry, console: Console) -> Re
     let card = Card::of(&bytes).map_err(|error| unfit(&error))?;
     let rows = read_inputs(&arguments.input, &card.preprocessing, console)?;
     let text = match card.dtype {
-        Dtype::F32 => {
-            predict(Predictor::<f32>::load(&bytes, registry).map_err(|error| unfit(&error))?, rows, arguments)
-        }
-        Dtype::F64 => {
-            predict(Predictor::<f64>::load(&bytes, registry).map_err(|error| unfit(&error))?, rows, arguments)
-        }
+        Dtype::F32 => predict(
+            Predictor::<f32>::load(&bytes, registry).map_err(|error| unfit(&error))?,
+            rows,
+            arguments,
+        )?,
+        Dtype::F64 => predict(
+            Predictor::<f64>::load(&bytes, registry).map_err(|error| unfit(&error))?,
+            rows,
+            arguments,
+        )?,
     };
     print(console, &text)
 }
@@ -60,11 +64,15 @@ pub(super) fn model_path(run: &Path) -> Result<PathBuf, Failure> {
     if run.is_file() { Ok(run.to_owned()) } else { Ok(RunDir::open(run)?.file(MODEL)) }
 }
 
-fn predict<F: Number>(mut predictor: Predictor<F>, rows: Vec<f64>, arguments: &PredictArgs) -> String {
-    let outputs = predictor.predict(rows);
+fn predict<F: Number>(
+    mut predictor: Predictor<F>,
+    rows: Vec<f64>,
+    arguments: &PredictArgs,
+) -> Result<String, Failure> {
+    let outputs = predictor.predict(rows).map_err(|error| in_file(&arguments.input, error.to_string()))?;
     let mut predictions =
         outputs.chunks_exact(predictor.width()).map(|outputs| predictor.prediction(outputs));
-    match arguments.format {
+    Ok(match arguments.format {
         Format::Jsonl => {
             let lines: Vec<String> = predictions.map(|prediction| prediction.to_json().to_string()).collect();
             lines.join("\n")
@@ -84,7 +92,7 @@ fn predict<F: Number>(mut predictor: Predictor<F>, rows: Vec<f64>, arguments: &P
             let bytes = writer.into_inner().unwrap_or_default();
             String::from_utf8_lossy(&bytes).trim_end().to_owned()
         }
-    }
+    })
 }
 
 /// Reads the samples of the input file: the rows of a CSV file, or windows of them or of a text.

@@ -165,7 +165,7 @@ fn predictions<F: Number>(
     let preprocessing = session.preprocessing.clone();
     let outputs = CardOutputs::new(&experiment.goals, outputs);
     let mut predictor = Predictor::new(network, weights.clone(), preprocessing, &outputs);
-    let outputs = predictor.predict(predict.x.concat());
+    let outputs = predictor.predict(predict.x.concat())?;
     Ok(outputs.chunks_exact(predictor.width()).map(|outputs| predictor.prediction(outputs)).collect())
 }
 

@@ -1,8 +1,8 @@
 //! What must fit together for an experiment to be trained, each mistake at its place.
 
-use chainrule_core::{Masking, Objective, Shape, TargetKind};
+use chainrule_core::{Layer, Masking, Objective, Rows, Shape, TargetKind};
 use chainrule_trainer::metrics::{Metric, ScoredOutput, Task};
-use chainrule_trainer::{Error, SplitError};
+use chainrule_trainer::{Error, SplitError, check_indices};
 
 use crate::data::{Mask, OutputTargets, PrepareError, Preprocessing};
 use crate::diagnostic::{Diagnostic, Diagnostics, counted};
@@ -144,6 +144,42 @@ pub(super) fn check_predict(experiment: &Experiment, width: usize) -> Result<(),
         mistakes.push(Diagnostic::new(message).at(experiment.place(&["predict", "names"])));
     }
     if mistakes.is_empty() { Ok(()) } else { Err(experiment.mistake(mistakes)) }
+}
+
+/// Every sample of `[predict]` holds indices where the network takes some.
+pub(super) fn check_predict_indices<F: Number>(
+    experiment: &Experiment,
+    preprocessing: &Preprocessing,
+    network: &dyn Layer<F>,
+) -> Result<(), Failure> {
+    let rows = experiment.predict.iter().flat_map(|predict| &predict.x);
+    let mut mistakes = Diagnostics::new();
+    // Rows of another length are a mistake already.
+    for (index, row) in rows.enumerate().filter(|(_, row)| row.len() == preprocessing.inputs) {
+        let x: Vec<F> = preprocessing.inputs(row.clone());
+        if let Err(Error::IndexRange { value, limit, .. }) = check_indices(network, Rows::new(&x, x.len())) {
+            let message = format!("predict.x[{index}] holds {value} where the network takes an index");
+            let help = format!("indices are whole numbers from 0 to {}", limit - 1);
+            let place = experiment.place(&["predict", "x", &index.to_string()]);
+            mistakes.push(Diagnostic::new(message).at(place).help(help));
+        }
+    }
+    if mistakes.is_empty() { Ok(()) } else { Err(experiment.mistake(mistakes)) }
+}
+
+/// No batch of an epoch is too small for the statistics that a layer takes of it.
+pub(super) fn check_batches<F: Number>(
+    experiment: &Experiment,
+    objective: &Objective<F>,
+    samples: usize,
+) -> Result<(), Failure> {
+    let checked = chainrule_trainer::check_batches(objective, samples, experiment.train.batch_size);
+    checked.map_err(|error| {
+        let place = experiment.place(&["train", "batch_size"]);
+        let help =
+            "batch norm takes the statistics of a batch: choose a batch size that leaves no single sample";
+        experiment.mistake(Diagnostic::new(error.to_string()).at(place).help(help))
+    })
 }
 
 /// Every label has an output.
@@ -289,6 +325,10 @@ pub(super) fn data_mistake(
             format!("the network takes {} a sample, but the data have {found}", counted(*expected, "target"))
         }
         _ => error.to_string(),
+    };
+    let message = match output {
+        "" => message,
+        name => format!("output \"{name}\": {message}"),
     };
     experiment.mistake(Diagnostic::new(message).at(place).maybe_help(help))
 }
