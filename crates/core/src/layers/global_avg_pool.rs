@@ -54,6 +54,40 @@ impl Global {
         }
     }
 
+    /// Calls `work(x, mask, y)` for every row.
+    pub(super) fn forward<F: Float>(
+        &self,
+        ctx: &Ctx<'_, F>,
+        x: Rows<'_, F>,
+        y: RowsMut<'_, F>,
+        work: impl Fn(&[F], Option<&[F]>, &mut [F]) + Sync,
+    ) {
+        let (width, mask) = (self.output.len(), self.mask(ctx));
+        for_each_tile(ctx.executor, y.into_data(), width, self.input.len(), |first, y| {
+            for (row, y) in (first..).zip(y.chunks_exact_mut(width)) {
+                work(x.slice(row, 1).data(), mask.map(|mask| mask.slice(row, 1).data()), y);
+            }
+        });
+    }
+
+    /// Calls `work([x, y, dy], mask, dx)` for every row, if `dx` is asked for.
+    pub(super) fn backward<F: Float>(
+        &self,
+        ctx: &Ctx<'_, F>,
+        read: [Rows<'_, F>; 3],
+        dx: &mut Option<RowsMut<'_, F>>,
+        work: impl Fn([&[F]; 3], Option<&[F]>, &mut [F]) + Sync,
+    ) {
+        let Some(dx) = dx else { return };
+        let (width, mask) = (self.input.len(), self.mask(ctx));
+        for_each_tile(ctx.executor, dx.data(), width, width, |first, dx| {
+            for (row, dx) in (first..).zip(dx.chunks_exact_mut(width)) {
+                let read = read.map(|rows| rows.slice(row, 1).data());
+                work(read, mask.map(|mask| mask.slice(row, 1).data()), dx);
+            }
+        });
+    }
+
     /// The positions of a row that count, as numbers of `width`: those whose mask is not zero; all without a mask.
     pub(super) fn counted<'m, F: Float>(
         &self,
@@ -169,31 +203,19 @@ impl<F: Float> Layer<F> for GlobalAvgPool {
         _tape: &mut [F],
         ctx: &mut Ctx<'_, F>,
     ) {
-        let (width, mask) = (self.global.output.len(), self.global.mask(ctx));
-        for_each_tile(ctx.executor, y.into_data(), width, self.global.input.len(), |first, y| {
-            for (row, y) in (first..).zip(y.chunks_exact_mut(width)) {
-                let mask = mask.map(|mask| mask.slice(row, 1).data());
-                self.forward_row(inputs[0].slice(row, 1).data(), mask, y);
-            }
-        });
+        self.global.forward(ctx, inputs[0], y, |x, mask, y| self.forward_row(x, mask, y));
     }
 
     fn backward(
         &self,
         _theta: &[F],
-        _pass: Pass<'_, F>,
+        pass: Pass<'_, F>,
         dy: RowsMut<'_, F>,
         dx: &mut [Option<RowsMut<'_, F>>],
         ctx: &mut Ctx<'_, F>,
     ) {
-        let Some(dx) = &mut dx[0] else { return };
-        let (width, mask, dy) = (self.global.input.len(), self.global.mask(ctx), dy.as_rows());
-        for_each_tile(ctx.executor, dx.data(), width, width, |first, dx| {
-            for (row, dx) in (first..).zip(dx.chunks_exact_mut(width)) {
-                let mask = mask.map(|mask| mask.slice(row, 1).data());
-                self.backward_row(dy.slice(row, 1).data(), mask, dx);
-            }
-        });
+        let read = [pass.inputs[0], pass.y, dy.as_rows()];
+        self.global.backward(ctx, read, &mut dx[0], |[_, _, dy], mask, dx| self.backward_row(dy, mask, dx));
     }
 
     fn accumulate(

@@ -2,7 +2,6 @@
 
 use super::global_avg_pool::{Global, Over};
 use super::max_pool::larger;
-use crate::executor::for_each_tile;
 use crate::{Ctx, Derivation, Error, Float, Layer, Parameter, Pass, Rows, RowsMut, Shape};
 
 /// `y`, the largest of `x`.
@@ -53,7 +52,7 @@ impl GlobalMaxPool {
         }
     }
 
-    fn backward_row<F: Float>(&self, (x, y, dy): (&[F], &[F], &[F]), mask: Option<&[F]>, dx: &mut [F]) {
+    fn backward_row<F: Float>(&self, [x, y, dy]: [&[F]; 3], mask: Option<&[F]>, dx: &mut [F]) {
         dx.fill(F::zero());
         let (places, width) = (self.global.places, dy.len());
         for (c, (&y, &dy)) in y.iter().zip(dy).enumerate() {
@@ -107,13 +106,7 @@ impl<F: Float> Layer<F> for GlobalMaxPool {
         _tape: &mut [F],
         ctx: &mut Ctx<'_, F>,
     ) {
-        let (width, mask) = (self.global.output.len(), self.global.mask(ctx));
-        for_each_tile(ctx.executor, y.into_data(), width, self.global.input.len(), |first, y| {
-            for (row, y) in (first..).zip(y.chunks_exact_mut(width)) {
-                let mask = mask.map(|mask| mask.slice(row, 1).data());
-                self.forward_row(inputs[0].slice(row, 1).data(), mask, y);
-            }
-        });
+        self.global.forward(ctx, inputs[0], y, |x, mask, y| self.forward_row(x, mask, y));
     }
 
     fn backward(
@@ -124,15 +117,8 @@ impl<F: Float> Layer<F> for GlobalMaxPool {
         dx: &mut [Option<RowsMut<'_, F>>],
         ctx: &mut Ctx<'_, F>,
     ) {
-        let Some(dx) = &mut dx[0] else { return };
-        let (width, mask, dy) = (self.global.input.len(), self.global.mask(ctx), dy.as_rows());
-        for_each_tile(ctx.executor, dx.data(), width, width, |first, dx| {
-            for (row, dx) in (first..).zip(dx.chunks_exact_mut(width)) {
-                let mask = mask.map(|mask| mask.slice(row, 1).data());
-                let [x, y, dy] = [pass.inputs[0], pass.y, dy].map(|rows| rows.slice(row, 1).data());
-                self.backward_row((x, y, dy), mask, dx);
-            }
-        });
+        let read = [pass.inputs[0], pass.y, dy.as_rows()];
+        self.global.backward(ctx, read, &mut dx[0], |read, mask, dx| self.backward_row(read, mask, dx));
     }
 
     fn accumulate(

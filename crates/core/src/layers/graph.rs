@@ -63,6 +63,8 @@ pub struct Graph<F> {
     inputs: Vec<Shape>,
     nodes: Vec<Wired<F>>,
     parts: Parts,
+    /// Of a fixed arrangement, such as a residual connection, its own words.
+    words: Option<Derivation>,
 }
 
 /// Lengths of the four parts of the tape.
@@ -149,7 +151,14 @@ impl<F: Float> Graph<F> {
             parts.terms +=
                 wired[index].inputs.iter().filter(|edge| !edge.writes).map(|edge| edge.width).sum::<usize>();
         }
-        Ok(Self { inputs, nodes: wired, parts })
+        Ok(Self { inputs, nodes: wired, parts, words: None })
+    }
+
+    /// The same graph with the words of the arrangement that it is; its layers, but those called `hidden`, are their parts.
+    pub(super) fn with_words(self, words: Derivation, hidden: &[&str]) -> Self {
+        let Derivation { mut parts, parameters, .. } = self.derivation();
+        parts.retain(|(name, _)| !hidden.contains(&name.as_str()));
+        Self { words: Some(Derivation { parts, parameters, ..words }), ..self }
     }
 
     /// The four parts of the tape: tapes, outputs, gradients of the outputs, terms.
@@ -355,6 +364,9 @@ impl<F: Float> Layer<F> for Graph<F> {
     }
 
     fn derivation(&self) -> Derivation {
+        if let Some(words) = &self.words {
+            return words.clone();
+        }
         let part = |node: &Wired<F>| (node.name.clone(), node.layer.derivation());
         Derivation {
             forward: vec!["b = f_b(the outputs a that it reads), node by node;  y = the last".into()],

@@ -1,6 +1,6 @@
 //! A way around some layers.
 
-use crate::layers::{Add, Composite, Graph, Node, Source};
+use crate::layers::{Add, Graph, Node, Source};
 use crate::{Derivation, Error, Float, Shape};
 
 /// `y = x + f(x)` (He, Zhang, Ren & Sun, 2016), with layers for `f`.
@@ -23,7 +23,7 @@ use crate::{Derivation, Error, Float, Shape};
 ///
 /// # Errors
 /// [`Error::Layer`] if `f` and `x` differ in shape, else as [`Graph::new`].
-pub fn residual<F: Float>(input: &Shape, mut nodes: Vec<Node<F>>) -> Result<Composite<F>, Error> {
+pub fn residual<F: Float>(input: &Shape, mut nodes: Vec<Node<F>>) -> Result<Graph<F>, Error> {
     let Some(last) = nodes.last() else { return Err(Error::NoLayers) };
     let output = last.layer.output_shape();
     if output != input {
@@ -42,7 +42,7 @@ pub fn residual<F: Float>(input: &Shape, mut nodes: Vec<Node<F>>) -> Result<Comp
         inputs: vec!["dx_i = dy_i + Σ_j df_j · ∂f_j/∂x_i".into()],
         ..Derivation::new([("x", input), ("y", input)])
     };
-    Ok(Composite::new(Graph::new(vec![input.clone()], nodes)?, words, &[SUM]))
+    Ok(Graph::new(vec![input.clone()], nodes)?.with_words(words, &[SUM]))
 }
 
 /// The sum's name among the layers; no layer of a file can have it.

@@ -1,6 +1,6 @@
 //! Attention, then a small network at every position, each with a way around.
 
-use crate::layers::{Add, Composite, Dense, Dropout, Graph, LayerNorm, MultiHeadAttention, Node, Source};
+use crate::layers::{Add, Dense, Dropout, Graph, LayerNorm, MultiHeadAttention, Node, Source};
 use crate::{Activation, Derivation, Error, Float, Initializer, Layer, Shape};
 
 /// Whether a part of a [`TransformerBlock`] normalises what it reads or the sum that it is added to.
@@ -112,7 +112,7 @@ impl<F: Float> TransformerBlock<F> {
     /// # Errors
     /// [`Error::Layer`] if the input is no sequence, the heads do not divide `d` or the dropout is no share;
     /// [`Error::TooLarge`] if anything exceeds the address space.
-    pub fn build(self, input: &Shape) -> Result<Composite<F>, Error> {
+    pub fn build(self, input: &Shape) -> Result<Graph<F>, Error> {
         super::sequence("transformer_block", input)?;
         let hidden = Self::hidden(input, self.feed_forward)?;
         let (weight_init, bias_init) = (self.weight_init, self.bias_init);
@@ -142,7 +142,7 @@ impl<F: Float> TransformerBlock<F> {
             nodes.add("norm2", norm()?, sum);
         }
         let graph = Graph::new(vec![input.clone()], nodes.nodes)?;
-        Ok(Composite::new(graph, words(self.norm, input), &SUMS))
+        Ok(graph.with_words(words(self.norm, input), &SUMS))
     }
 }
 

@@ -18,6 +18,26 @@ pub(super) fn register(registry: &mut Registry) -> Result<(), Taken> {
     registry.layer::<GlobalMaxPoolSpec>()
 }
 
+/// A window, which moves by its own size unless told otherwise.
+fn kernel(size: [usize; 2], stride: Option<[usize; 2]>, padding: [usize; 2]) -> Kernel {
+    Kernel::new(size).with_stride(stride.unwrap_or(size)).with_padding(Padding::Cells(padding))
+}
+
+fn examples_1d() -> Vec<LayerExample> {
+    vec![example("pool_size = 2", &[&[2, 5]]), example("pool_size = 3\nstride = 2\npadding = 1", &[&[1, 6]])]
+}
+
+fn examples_2d() -> Vec<LayerExample> {
+    vec![
+        example("pool_size = 2", &[&[2, 4, 5]]),
+        example("pool_size = [3, 2]\nstride = [2, 1]\npadding = [1, 0]", &[&[1, 4, 3]]),
+    ]
+}
+
+fn examples_global() -> Vec<LayerExample> {
+    vec![example("", &[&[2, 3, 2]]), example("", &[&[3, 4]]), example("over = \"positions\"", &[&[4, 3]])]
+}
+
 /// The largest number of a window that moves along [channels, length], channel by channel.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -39,16 +59,11 @@ impl Spec for MaxPool1dSpec {
 
 impl LayerSpec for MaxPool1dSpec {
     fn examples() -> Vec<LayerExample> {
-        vec![
-            example("pool_size = 2", &[&[2, 5]]),
-            example("pool_size = 3\nstride = 2\npadding = 1", &[&[1, 6]]),
-        ]
+        examples_1d()
     }
 
     fn build<F: Float>(&self, context: &mut LayerContext<'_, F>) -> Result<Box<dyn Layer<F>>, BuildError> {
-        let kernel = Kernel::new([1, self.pool_size])
-            .with_stride([1, self.stride.unwrap_or(self.pool_size)])
-            .with_padding(Padding::Cells([0, self.padding]));
+        let kernel = kernel([1, self.pool_size], self.stride.map(|stride| [1, stride]), [0, self.padding]);
         Ok(Box::new(MaxPool::one(context.input(Self::TYPE)?, &kernel)?))
     }
 }
@@ -72,16 +87,11 @@ impl Spec for MaxPool2dSpec {
 
 impl LayerSpec for MaxPool2dSpec {
     fn examples() -> Vec<LayerExample> {
-        vec![
-            example("pool_size = 2", &[&[2, 4, 5]]),
-            example("pool_size = [3, 2]\nstride = [2, 1]\npadding = [1, 0]", &[&[1, 4, 3]]),
-        ]
+        examples_2d()
     }
 
     fn build<F: Float>(&self, context: &mut LayerContext<'_, F>) -> Result<Box<dyn Layer<F>>, BuildError> {
-        let kernel = Kernel::new(self.pool_size.pair())
-            .with_stride(self.stride.unwrap_or(self.pool_size).pair())
-            .with_padding(Padding::Cells(self.padding.pair()));
+        let kernel = kernel(self.pool_size.pair(), self.stride.map(Sizes::pair), self.padding.pair());
         Ok(Box::new(MaxPool::two(context.input(Self::TYPE)?, &kernel)?))
     }
 }
@@ -107,16 +117,11 @@ impl Spec for AvgPool1dSpec {
 
 impl LayerSpec for AvgPool1dSpec {
     fn examples() -> Vec<LayerExample> {
-        vec![
-            example("pool_size = 2", &[&[2, 5]]),
-            example("pool_size = 3\nstride = 2\npadding = 1", &[&[1, 6]]),
-        ]
+        examples_1d()
     }
 
     fn build<F: Float>(&self, context: &mut LayerContext<'_, F>) -> Result<Box<dyn Layer<F>>, BuildError> {
-        let kernel = Kernel::new([1, self.pool_size])
-            .with_stride([1, self.stride.unwrap_or(self.pool_size)])
-            .with_padding(Padding::Cells([0, self.padding]));
+        let kernel = kernel([1, self.pool_size], self.stride.map(|stride| [1, stride]), [0, self.padding]);
         Ok(Box::new(AvgPool::one(context.input(Self::TYPE)?, &kernel)?))
     }
 }
@@ -140,16 +145,11 @@ impl Spec for AvgPool2dSpec {
 
 impl LayerSpec for AvgPool2dSpec {
     fn examples() -> Vec<LayerExample> {
-        vec![
-            example("pool_size = 2", &[&[2, 4, 5]]),
-            example("pool_size = [3, 2]\nstride = [2, 1]\npadding = [1, 0]", &[&[1, 4, 3]]),
-        ]
+        examples_2d()
     }
 
     fn build<F: Float>(&self, context: &mut LayerContext<'_, F>) -> Result<Box<dyn Layer<F>>, BuildError> {
-        let kernel = Kernel::new(self.pool_size.pair())
-            .with_stride(self.stride.unwrap_or(self.pool_size).pair())
-            .with_padding(Padding::Cells(self.padding.pair()));
+        let kernel = kernel(self.pool_size.pair(), self.stride.map(Sizes::pair), self.padding.pair());
         Ok(Box::new(AvgPool::two(context.input(Self::TYPE)?, &kernel)?))
     }
 }
@@ -192,7 +192,7 @@ impl Spec for GlobalAvgPoolSpec {
 
 impl LayerSpec for GlobalAvgPoolSpec {
     fn examples() -> Vec<LayerExample> {
-        vec![example("", &[&[2, 3, 2]]), example("", &[&[3, 4]]), example("over = \"positions\"", &[&[4, 3]])]
+        examples_global()
     }
 
     fn build<F: Float>(&self, context: &mut LayerContext<'_, F>) -> Result<Box<dyn Layer<F>>, BuildError> {
@@ -215,7 +215,7 @@ impl Spec for GlobalMaxPoolSpec {
 
 impl LayerSpec for GlobalMaxPoolSpec {
     fn examples() -> Vec<LayerExample> {
-        vec![example("", &[&[2, 3, 2]]), example("", &[&[3, 4]]), example("over = \"positions\"", &[&[4, 3]])]
+        examples_global()
     }
 
     fn build<F: Float>(&self, context: &mut LayerContext<'_, F>) -> Result<Box<dyn Layer<F>>, BuildError> {
