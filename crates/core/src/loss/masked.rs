@@ -72,3 +72,62 @@ pub(super) fn gradient<F: Float>(
     });
     Total { sum, terms }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::loss::{CrossEntropy, Mse};
+
+    const MASKING: Masking = Masking { positions: 3, width: 1, value: -1.0 };
+    /// Two samples of three positions; padding inside the one and at the end of the other.
+    const X: [f64; 6] = [1.0, -1.0, 2.0, 3.0, 4.0, -1.0];
+    const COUNTED: [usize; 4] = [0, 2, 3, 4];
+
+    #[test]
+    fn is_the_loss_of_the_positions_that_count_alone() {
+        let y: Vec<f64> = (0..12).map(|i| f64::from(i * i % 7)).collect();
+        let t: Vec<f64> = (0..12).map(|i| f64::from(i * 3 % 5)).collect();
+        let of =
+            |data: &[f64]| COUNTED.iter().flat_map(|&at| data[2 * at..][..2].to_vec()).collect::<Vec<_>>();
+        let (y_part, t_part) = (of(&y), of(&t));
+        let alone = |scale: f64, dy: &mut [f64]| {
+            let (y, t) = (Rows::new(&y_part, 2), Targets::Values(Rows::new(&t_part, 2)));
+            Loss::gradient(&Mse, y, t, scale, RowsMut::new(dy, 2))
+        };
+        let (mut dy, mut expected) = ([f64::NAN; 12], [f64::NAN; 8]);
+        let (x, targets) = (Rows::new(&X, 3), Targets::Values(Rows::new(&t, 6)));
+        let loss: (&dyn Loss<f64>, f64) = (&Mse, 0.5);
+        let total = gradient(loss, MASKING, x, Rows::new(&y, 6), targets, RowsMut::new(&mut dy, 6));
+        assert_eq!(total, Total { sum: alone(0.5 / 8.0, &mut expected), terms: 8.0 });
+        assert_eq!(total, value(&Mse, MASKING, x, Rows::new(&y, 6), targets));
+        assert_eq!(of(&dy), expected);
+        for padding in [1, 5] {
+            assert_eq!(dy[2 * padding..][..2], [0.0, 0.0]);
+        }
+    }
+
+    #[test]
+    fn a_class_is_compared_at_its_own_position() {
+        let y: Vec<f64> = (0..12).map(|i| f64::from(i % 5)).collect();
+        // A class of padding is looked at by nobody: there is no class 9.
+        let classes = [1, 9, 0, 1, 0, 9];
+        let (x, y) = (Rows::new(&X, 3), Rows::new(&y, 6));
+        let total = value(&CrossEntropy::new(2), MASKING, x, y, Targets::Classes(&classes));
+        let term = |at: usize| {
+            let scores = &y.data()[2 * at..][..2];
+            (scores[0].exp() + scores[1].exp()).ln() - scores[classes[at] as usize]
+        };
+        let expected: f64 = COUNTED.iter().map(|&at| term(at)).sum();
+        assert!((total.sum - expected).abs() < 1e-14 && total.terms == 4.0, "{total:?} for {expected}");
+    }
+
+    #[test]
+    fn nothing_but_padding_has_no_terms_and_no_gradient() {
+        let (x, y, t, mut dy) = ([-1.0; 3], [1.0; 3], [0.0; 3], [f64::NAN; 3]);
+        let targets = Targets::Values(Rows::new(&t, 3));
+        let loss: (&dyn Loss<f64>, f64) = (&Mse, 1.0);
+        let (x, y) = (Rows::new(&x, 3), Rows::new(&y, 3));
+        let total = gradient(loss, MASKING, x, y, targets, RowsMut::new(&mut dy, 3));
+        assert_eq!((total, dy), (Total::NONE, [0.0; 3]));
+    }
+}
