@@ -241,18 +241,18 @@ fn nothing_is_coloured_that_is_piped() {
 fn summary_is_a_table_of_the_layers() {
     let runner = Runner::with_gender();
     let expected = "\
-layer   type   activation  output  parameters  multiply-adds
+layer   type   activation  output  parameters  multiply-adds  memory
 input                      [2]
-hidden  dense  sigmoid     [2]              6              4
-output  dense  sigmoid     [1]              3              2
-9 parameters (72 B), 6 multiply-adds a sample; activations and their gradients of a batch of 1: 48 B
+hidden  dense  sigmoid     [2]              6              4  32 B
+output  dense  sigmoid     [1]              3              2  16 B
+9 parameters (72 B), 6 multiply-adds a sample; memory of a batch of 1, activations, their gradients and what layers keep: 48 B
 ";
     let ended = runner.done(["summary", "gender.toml"]);
     assert_eq!(ended, Ended { code: 0, stdout: expected.into(), stderr: String::new() });
     let wider =
         runner.done(["summary", "gender.toml", "--set", "model.layers.0.units=8", "--set", "dtype=f32"]);
     assert!(
-        wider.stdout.contains("\nhidden  dense  sigmoid     [8]             24             16\n"),
+        wider.stdout.contains("\nhidden  dense  sigmoid     [8]             24             16  64 B\n"),
         "{}",
         wider.stdout
     );

@@ -6,8 +6,11 @@ use chainrule_core::activation::{Gelu, Linear, Sigmoid, Tanh};
 use chainrule_core::layers::{Graph, Multiply, Node, Source};
 use chainrule_core::loss::{CrossEntropy, Mse};
 use chainrule_core::{
-    Ctx, Executor, Float, Inline, Layer, Objective, Total, Workspace, initialize, parameter_count,
+    Ctx, Draw, Executor, Float, Inline, Layer, Objective, Pass, Rows, RowsMut, Total, Workspace,
+    initial_buffers, initialize, parameter_count,
 };
+use chainrule_runner::registry::Number;
+use chainrule_tests::networks::{TOKENS, VOCABULARY, attentive, convolutional, recurrent};
 use chainrule_tests::{Records, chain, classes, dense, numbers, vector};
 use chainrule_trainer::optimizer::{Clip, DecayOn};
 use chainrule_trainer::schedule::Constant;
@@ -217,4 +220,56 @@ fn assert_order_does_not_change_steps<F: Float>() {
 fn the_order_of_the_pieces_does_not_change_a_bit() {
     assert_order_does_not_change_steps::<f32>();
     assert_order_does_not_change_steps::<f64>();
+}
+
+/// The bits of a pass there and back, as it trains, on `count` threads: outputs, both gradients, running statistics.
+fn passed<F: Number>(network: &dyn Layer<F>, x: &[F], rows: usize, count: usize) -> [Vec<u64>; 4] {
+    let mut theta = vec![F::zero(); parameter_count(&network.parameters()).unwrap()];
+    initialize(&network.parameters(), &mut theta, 4);
+    let mut buffers = initial_buffers(&network.buffers());
+    let (inputs, width) = ([Rows::new(x, x.len() / rows)], network.output_shape().len());
+    let mut y = vec![F::nan(); rows * width];
+    let mut dy = numbers(rows * width, 8);
+    let mut dx = vec![F::nan(); x.len()];
+    let mut dtheta = vec![F::zero(); theta.len()];
+    let mut tape = vec![F::nan(); network.tape().for_rows(rows)];
+    let threads = Threads::for_work(count, HUGE).unwrap();
+    assert_eq!(threads.count(), count);
+    threads.run(|executor: &dyn Executor<F>| {
+        let ctx = &mut Ctx::train(executor, &mut buffers, Draw::new(0, 0));
+        network.forward(&theta, &inputs, RowsMut::new(&mut y, width), &mut tape, ctx);
+        let y = Rows::new(&y, width);
+        let pass = Pass { inputs: &inputs, y, tape: &mut tape };
+        let asked = &mut [Some(RowsMut::new(&mut dx, x.len() / rows))];
+        network.backward(&theta, pass, RowsMut::new(&mut dy, width), asked, ctx);
+        let pass = Pass { inputs: &inputs, y, tape: &mut tape };
+        network.accumulate(&theta, pass, Rows::new(&dy, width), &mut dtheta, ctx);
+    });
+    [bits(&y), bits(&dx), bits(&dtheta), bits(&buffers)]
+}
+
+fn assert_threads_do_not_change_passes<F: Number>() {
+    const ROWS: usize = 9;
+    let images = numbers(ROWS * 3 * 32 * 32, 1);
+    let series = numbers(ROWS * 17 * 33, 2);
+    let tokens: Vec<F> =
+        classes(ROWS * TOKENS, VOCABULARY as u32, 3).into_iter().map(|c| F::of(c.into())).collect();
+    for (name, network, x) in [
+        ("convolutional", convolutional::<F>(), images),
+        ("recurrent", recurrent(), series),
+        ("attentive", attentive(), tokens),
+    ] {
+        let expected = passed(network.as_ref(), &x, ROWS, THREADS[0]);
+        assert!(expected.iter().flatten().all(|bits| f64::from_bits(*bits).is_finite()), "{name}");
+        for count in &THREADS[1..] {
+            let found = passed(network.as_ref(), &x, ROWS, *count);
+            assert!(found == expected, "{name}, {count} threads, {}", F::NAME);
+        }
+    }
+}
+
+#[test]
+fn any_number_of_threads_passes_convolutions_recurrences_and_attention_to_the_same_bits() {
+    assert_threads_do_not_change_passes::<f32>();
+    assert_threads_do_not_change_passes::<f64>();
 }

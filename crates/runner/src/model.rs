@@ -6,7 +6,7 @@ mod wiring;
 use std::collections::HashSet;
 
 use chainrule_core::layers::{Chain, Graph, Node as GraphNode, Tuned};
-use chainrule_core::{Activation, Error, Layer, Shape};
+use chainrule_core::{Activation, Error, Layer, Shape, TapeLen};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::{Node, Place, Value};
@@ -116,6 +116,8 @@ pub struct LayerSummary {
     pub parameters: usize,
     /// Multiply-adds of one sample's forward pass.
     pub multiply_adds: usize,
+    /// What it keeps from forward to backward, its output not among it.
+    pub tape: TapeLen,
 }
 
 /// What to do with the activation of a layer that is an output.
@@ -283,6 +285,7 @@ impl ModelPlan {
             output: built.layer.output_shape().clone(),
             parameters: built.own_parameters(plan),
             multiply_adds: built.layer.multiply_adds(),
+            tape: built.layer.tape(),
         };
         Ok(self.layers.iter().zip(built).map(summary).collect())
     }

@@ -54,6 +54,7 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
     let wanted = |path: &Path| named.is_empty() || named.iter().any(|name| path.ends_with(name));
     let mut rows = Vec::new();
     let mut survivors = 0;
+    forget_builds(&work)?;
     test(&work, "").map_err(|error| format!("the tests fail without any bug: {error:?}"))?;
     for path in files(&work)?.into_iter().filter(|path| wanted(path)) {
         let text = fs::read_to_string(&path).map_err(|error| error.to_string())?;
@@ -117,6 +118,22 @@ fn prepare(root: &Path) -> Result<PathBuf, String> {
     Ok(core)
 }
 
+/// A run that was killed leaves a bug in what it had built.
+fn forget_builds(core: &Path) -> Result<(), String> {
+    let cleaned = cargo(core, &["clean", "--quiet", "--offline", "--package", "chainrule-core"]).status();
+    match cleaned {
+        Ok(status) if status.success() => Ok(()),
+        other => Err(format!("cargo clean: {other:?}")),
+    }
+}
+
+fn cargo(core: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new("cargo");
+    command.current_dir(core).env("RUST_BACKTRACE", "0").env("CARGO_TARGET_DIR", core.join("../../build"));
+    command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
 fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
@@ -169,20 +186,11 @@ fn judge(core: &Path, module: &str) -> Verdict {
 }
 
 fn test(core: &Path, filter: &str) -> Result<(), Verdict> {
-    let cargo = |arguments: &[&str]| {
-        let mut command = Command::new("cargo");
-        command
-            .current_dir(core)
-            .env("RUST_BACKTRACE", "0")
-            .env("CARGO_TARGET_DIR", core.join("../../build"));
-        command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
-        command
-    };
-    let built = cargo(&["test", "--quiet", "--offline", "--lib", "--no-run"]).status();
+    let built = cargo(core, &["test", "--quiet", "--offline", "--lib", "--no-run"]).status();
     if !built.is_ok_and(|status| status.success()) {
         return Err(Verdict::Unviable);
     }
-    let mut child = cargo(&["test", "--quiet", "--offline", "--lib", "--", filter])
+    let mut child = cargo(core, &["test", "--quiet", "--offline", "--lib", "--", filter])
         .spawn()
         .map_err(|_| Verdict::Unviable)?;
     let start = Instant::now();

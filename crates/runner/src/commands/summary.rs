@@ -30,9 +30,12 @@ fn summary<F: Number>(experiment: &Experiment, registry: &Registry) -> Result<St
         .model
         .summary::<F>(registry, &session.input_shape)
         .map_err(|mistakes| experiment.mistake(mistakes))?;
-    let mut table = Table::new(&["layer", "type", "activation", "output", "parameters", "multiply-adds"]);
+    let rows = experiment.train.batch_size.min(session.train.len());
+    let bytes = |numbers: usize| in_words(numbers as u128 * F::BYTES as u128);
+    let columns = ["layer", "type", "activation", "output", "parameters", "multiply-adds", "memory"];
+    let mut table = Table::new(&columns);
     for (name, shape) in experiment.model.inputs() {
-        table.row([name, "", "", &shape.unwrap_or(&session.input_shape).to_string(), "", ""]);
+        table.row([name, "", "", &shape.unwrap_or(&session.input_shape).to_string(), "", "", ""]);
     }
     for layer in &layers {
         table.row([
@@ -42,13 +45,12 @@ fn summary<F: Number>(experiment: &Experiment, registry: &Registry) -> Result<St
             &layer.output.to_string(),
             &grouped(layer.parameters),
             &grouped(layer.multiply_adds),
+            &bytes(layer.tape.for_rows(rows) + 2 * rows * layer.output.len()),
         ]);
     }
     let network = session.objective.network();
-    let rows = experiment.train.batch_size.min(session.train.len());
-    let bytes = |numbers: usize| in_words(numbers as u128 * F::BYTES as u128);
     Ok(format!(
-        "{}\n{} parameters ({}), {} multiply-adds a sample; activations and their gradients of a batch of {}: {}",
+        "{}\n{} parameters ({}), {} multiply-adds a sample; memory of a batch of {}, activations, their gradients and what layers keep: {}",
         table.render(),
         grouped(session.parameter_count),
         bytes(session.parameter_count),
