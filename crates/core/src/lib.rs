@@ -6,7 +6,6 @@
 //! Start reading at [`Layer`], then `layers/dense.rs`, which is the notebook's derivation in matrix form.
 
 pub mod activation;
-mod columns;
 mod context;
 mod derivation;
 mod error;
@@ -20,13 +19,14 @@ pub mod loss;
 mod masking;
 pub mod matmul;
 mod objective;
+mod panel;
 mod parameter;
 pub mod random;
 mod rows;
 mod shape;
+pub mod simd;
 
 pub use activation::{Activation, Elementwise};
-pub use columns::{Columns, ColumnsMut};
 pub use context::{Buffer, Ctx, Draw, Mode, buffer_count, initial_buffers};
 pub use derivation::{Derivation, Formula, Rule, Symbol};
 pub use error::Error;
@@ -37,6 +37,7 @@ pub use layer::{Layer, MAX_INPUTS, Pass, TapeLen};
 pub use loss::{Loss, OutputLoss, Pointwise, TargetData, TargetKind, Targets};
 pub use masking::Masking;
 pub use objective::{Objective, Total, Workspace};
+pub use panel::{Panel, PanelMut};
 pub use parameter::{Fans, Parameter, Role, initialize, parameter_count};
 pub use rows::{Rows, RowsMut};
 pub use shape::Shape;

@@ -1,5 +1,4 @@
-//! The matrix products of layers, and with `matmul/part.rs` the only file that names a matrix kernel. Three
-//! are those of a dense layer.
+//! The matrix products of layers. Three are those of a dense layer.
 //!
 //! | product | used for | shapes |
 //! |---|---|---|
@@ -7,17 +6,20 @@
 //! | `dx = dz w` | input gradient | `[n, m] · [m, k] -> [n, k]` |
 //! | `dw += dzᵀ x` | weight gradient | `[n, m]ᵀ · [n, k] -> [m, k]` |
 //!
-//! Below a few hundred multiply-adds plain loops beat every kernel; above, ndarray's (matrixmultiply) does the work. It
-//! allocates a packing buffer in every call: the one allocation of a warm training step.
+//! Below a few hundred multiply-adds plain loops beat every kernel; above, `faer`'s does the work, on the calling thread.
+//! It chooses its instructions at run time and allocates nothing.
 
+mod kernel;
 mod part;
 
 use std::ops::Range;
 
-use ndarray::linalg::general_mat_mul;
-use ndarray::{ArrayView2, ArrayViewMut2, ShapeBuilder};
+use kernel::Factor::{Plain, Transposed};
+use kernel::Into::{Add, Replace};
 
-use crate::{Columns, ColumnsMut, Float, Rows, RowsMut};
+use crate::{Float, Panel, PanelMut, Rows, RowsMut};
+
+pub(crate) use kernel::Kernel;
 
 pub use part::{a_b, at_b, scaled_a_bt};
 
@@ -29,7 +31,7 @@ const SMALL: usize = 512;
 pub fn add_x_wt<F: Float>(x: Rows<'_, F>, w: Rows<'_, F>, mut y: RowsMut<'_, F>) {
     debug_assert!(x.width() == w.width() && y.width() == w.len());
     if x.data().len() * y.width() > SMALL {
-        return general_mat_mul(F::one(), &x.view(), &w.view().reversed_axes(), F::one(), &mut y.view_mut());
+        return F::product(F::one(), Plain(x.into()), Transposed(w.into()), Add, y.into());
     }
     for (x, y) in x.iter().zip(y.iter_mut()) {
         for (w, y) in w.iter().zip(y) {
@@ -43,7 +45,7 @@ pub fn add_x_wt<F: Float>(x: Rows<'_, F>, w: Rows<'_, F>, mut y: RowsMut<'_, F>)
 pub fn dz_w<F: Float>(dz: Rows<'_, F>, w: Rows<'_, F>, mut dx: RowsMut<'_, F>) {
     debug_assert!(dz.width() == w.len() && dx.width() == w.width());
     if dz.data().len() * w.width() > SMALL {
-        return general_mat_mul(F::one(), &dz.view(), &w.view(), F::zero(), &mut dx.view_mut());
+        return F::product(F::one(), Plain(dz.into()), Plain(w.into()), Replace, dx.into());
     }
     for (dz, dx) in dz.iter().zip(dx.iter_mut()) {
         dx.fill(F::zero());
@@ -58,8 +60,8 @@ pub fn dz_w<F: Float>(dz: Rows<'_, F>, w: Rows<'_, F>, mut dx: RowsMut<'_, F>) {
 pub fn add_dzt_x<F: Float>(dz: Rows<'_, F>, outputs: Range<usize>, x: Rows<'_, F>, mut dw: RowsMut<'_, F>) {
     debug_assert!(dz.len() == x.len() && dw.width() == x.width());
     if outputs.len() * x.data().len() > SMALL {
-        let columns = dz.view().slice_move(ndarray::s![.., outputs]);
-        return general_mat_mul(F::one(), &columns.reversed_axes(), &x.view(), F::one(), &mut dw.view_mut());
+        let dz = Panel::of_columns(dz, outputs);
+        return F::product(F::one(), Transposed(dz), Plain(x.into()), Add, dw.into());
     }
     for (dz, x) in dz.iter().zip(x.iter()) {
         for (&dz, dw) in dz[outputs.clone()].iter().zip(dw.iter_mut()) {
@@ -68,83 +70,28 @@ pub fn add_dzt_x<F: Float>(dz: Rows<'_, F>, outputs: Range<usize>, x: Rows<'_, F
     }
 }
 
-/// A matrix that is part of a larger one: row `i` starts at number `i · pitch`. Convolutions multiply such.
-#[derive(Debug)]
-pub struct Panel<'a, F> {
-    data: &'a [F],
-    rows: usize,
-    columns: usize,
-    pitch: usize,
-}
-
-// Not derived: a view is copied whether or not its numbers are.
-impl<F> Copy for Panel<'_, F> {}
-
-impl<F> Clone for Panel<'_, F> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<'a, F: Float> Panel<'a, F> {
-    /// `rows` rows of `columns` numbers, a row every `pitch` numbers.
-    #[inline]
-    pub fn new(data: &'a [F], rows: usize, columns: usize, pitch: usize) -> Self {
-        debug_assert!(columns <= pitch);
-        Self { data, rows, columns, pitch }
-    }
-
-    fn view(self) -> ArrayView2<'a, F> {
-        let shape = (self.rows, self.columns).strides((self.pitch, 1));
-        ArrayView2::from_shape(shape, self.data).expect("the rows of a panel lie within its data")
-    }
-}
-
-/// A [`Panel`] that is written.
-#[derive(Debug)]
-pub struct PanelMut<'a, F> {
-    data: &'a mut [F],
-    rows: usize,
-    columns: usize,
-    pitch: usize,
-}
-
-impl<'a, F: Float> PanelMut<'a, F> {
-    /// `rows` rows of `columns` numbers, a row every `pitch` numbers.
-    #[inline]
-    pub fn new(data: &'a mut [F], rows: usize, columns: usize, pitch: usize) -> Self {
-        debug_assert!(columns <= pitch);
-        Self { data, rows, columns, pitch }
-    }
-
-    fn view_mut(&mut self) -> ArrayViewMut2<'_, F> {
-        let shape = (self.rows, self.columns).strides((self.pitch, 1));
-        ArrayViewMut2::from_shape(shape, self.data).expect("the rows of a panel lie within its data")
-    }
-}
-
 /// `z += w x`, with `w` `[m, k]`, `x` `[k, n]`, `z` `[m, n]`.
 #[inline]
-pub fn add_w_x<F: Float>(w: Panel<'_, F>, x: Panel<'_, F>, mut z: PanelMut<'_, F>) {
-    general_mat_mul(F::one(), &w.view(), &x.view(), F::one(), &mut z.view_mut());
+pub fn add_w_x<F: Float>(w: Panel<'_, F>, x: Panel<'_, F>, z: PanelMut<'_, F>) {
+    F::product(F::one(), Plain(w), Plain(x), Add, z);
 }
 
 /// `x = wᵀ z`, with `w` `[m, k]`, `z` `[m, n]`, `x` `[k, n]`.
 #[inline]
-pub fn wt_z<F: Float>(w: Panel<'_, F>, z: Panel<'_, F>, mut x: PanelMut<'_, F>) {
-    general_mat_mul(F::one(), &w.view().reversed_axes(), &z.view(), F::zero(), &mut x.view_mut());
+pub fn wt_z<F: Float>(w: Panel<'_, F>, z: Panel<'_, F>, x: PanelMut<'_, F>) {
+    F::product(F::one(), Transposed(w), Plain(z), Replace, x);
 }
 
 /// `x += wᵀ z`, with shapes as in [`wt_z`].
 #[inline]
-pub fn add_wt_z<F: Float>(w: Panel<'_, F>, z: Panel<'_, F>, mut x: PanelMut<'_, F>) {
-    general_mat_mul(F::one(), &w.view().reversed_axes(), &z.view(), F::one(), &mut x.view_mut());
+pub fn add_wt_z<F: Float>(w: Panel<'_, F>, z: Panel<'_, F>, x: PanelMut<'_, F>) {
+    F::product(F::one(), Transposed(w), Plain(z), Add, x);
 }
 
 /// `dwᵀ += x dzᵀ`, with `x` `[k, n]`, `dz` `[m, n]`, `dwᵀ` `[k, m]`.
 #[inline]
-pub fn add_x_dzt<F: Float>(x: Panel<'_, F>, dz: Panel<'_, F>, mut dwt: PanelMut<'_, F>) {
-    general_mat_mul(F::one(), &x.view(), &dz.view().reversed_axes(), F::one(), &mut dwt.view_mut());
+pub fn add_x_dzt<F: Float>(x: Panel<'_, F>, dz: Panel<'_, F>, dwt: PanelMut<'_, F>) {
+    F::product(F::one(), Plain(x), Transposed(dz), Add, dwt);
 }
 
 /// How many partial sums [`long_dot`] and [`sum`] keep, so that the compiler may add several numbers at once.
@@ -178,10 +125,10 @@ pub fn sum<F: Float>(a: &[F]) -> F {
 
 /// `y += x wᵀ` as [`add_x_wt`], between columns of larger matrices.
 #[inline]
-pub fn add_columns_wt<F: Float>(x: &Columns<'_, F>, w: Rows<'_, F>, mut y: ColumnsMut<'_, F>) {
-    debug_assert!(x.width() == w.width() && y.width() == w.len());
-    if x.len() * w.data().len() > SMALL {
-        return general_mat_mul(F::one(), &x.view(), &w.view().reversed_axes(), F::one(), &mut y.view_mut());
+pub fn add_columns_wt<F: Float>(x: Panel<'_, F>, w: Rows<'_, F>, mut y: PanelMut<'_, F>) {
+    debug_assert!(x.columns() == w.width() && y.columns() == w.len());
+    if x.rows() * w.data().len() > SMALL {
+        return F::product(F::one(), Plain(x), Transposed(w.into()), Add, y);
     }
     for (x, y) in x.iter().zip(y.iter_mut()) {
         for (w, y) in w.iter().zip(y) {
@@ -193,10 +140,10 @@ pub fn add_columns_wt<F: Float>(x: &Columns<'_, F>, w: Rows<'_, F>, mut y: Colum
 /// `dx += dz w` between columns of larger matrices: [`dz_w`], but added. A `w` that is used again and again is read
 /// faster by this product than its transpose by [`add_columns_wt`].
 #[inline]
-pub fn add_columns_w<F: Float>(dz: &Columns<'_, F>, w: Rows<'_, F>, mut dx: ColumnsMut<'_, F>) {
-    debug_assert!(dz.width() == w.len() && dx.width() == w.width());
-    if dz.len() * w.data().len() > SMALL {
-        return general_mat_mul(F::one(), &dz.view(), &w.view(), F::one(), &mut dx.view_mut());
+pub fn add_columns_w<F: Float>(dz: Panel<'_, F>, w: Rows<'_, F>, mut dx: PanelMut<'_, F>) {
+    debug_assert!(dz.columns() == w.len() && dx.columns() == w.width());
+    if dz.rows() * w.data().len() > SMALL {
+        return F::product(F::one(), Plain(dz), Plain(w.into()), Add, dx);
     }
     for (dz, dx) in dz.iter().zip(dx.iter_mut()) {
         for (&dz, w) in dz.iter().zip(w.iter()) {
@@ -207,11 +154,10 @@ pub fn add_columns_w<F: Float>(dz: &Columns<'_, F>, w: Rows<'_, F>, mut dx: Colu
 
 /// `dw += dzᵀ x` as [`add_dzt_x`], of columns of larger matrices; those of `dz` are the outputs.
 #[inline]
-pub fn add_columnst_x<F: Float>(dz: &Columns<'_, F>, x: &Columns<'_, F>, mut dw: RowsMut<'_, F>) {
-    debug_assert!(dz.len() == x.len() && dw.width() == x.width());
-    if dz.len() * dz.width() * x.width() > SMALL {
-        let dzt = dz.view().reversed_axes();
-        return general_mat_mul(F::one(), &dzt, &x.view(), F::one(), &mut dw.view_mut());
+pub fn add_columnst_x<F: Float>(dz: Panel<'_, F>, x: Panel<'_, F>, mut dw: RowsMut<'_, F>) {
+    debug_assert!(dz.rows() == x.rows() && dw.width() == x.columns());
+    if dz.rows() * dz.columns() * x.columns() > SMALL {
+        return F::product(F::one(), Transposed(dz), Plain(x), Add, dw.into());
     }
     for (dz, x) in dz.iter().zip(x.iter()) {
         for (&dz, dw) in dz.iter().zip(dw.iter_mut()) {
@@ -332,26 +278,26 @@ mod tests {
                 data.chunks(stride).flat_map(|row| row[columns.clone()].to_vec()).collect()
             };
             let (x_part, z_part) = (part(&x, k + 3, 2..k + 2), part(&z, m + 2, 1..m + 1));
-            let x_columns = Columns::new(Rows::new(&x, k + 3), 2..k + 2);
-            let z_columns = Columns::new(Rows::new(&z, m + 2), 1..m + 1);
+            let x_columns = Panel::of_columns(Rows::new(&x, k + 3), 2..k + 2);
+            let z_columns = Panel::of_columns(Rows::new(&z, m + 2), 1..m + 1);
             let w_rows = Rows::new(&w, k);
             let close = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12);
 
             let (mut y, mut expected) = (z.clone(), z_part.clone());
-            let target = ColumnsMut::new(RowsMut::new(&mut y, m + 2), 1..m + 1);
-            add_columns_wt(&x_columns, w_rows, target);
+            let target = PanelMut::of_columns(RowsMut::new(&mut y, m + 2), 1..m + 1);
+            add_columns_wt(x_columns, w_rows, target);
             add_x_wt(Rows::new(&x_part, k), w_rows, RowsMut::new(&mut expected, m));
             assert!(close(&part(&y, m + 2, 1..m + 1), &expected));
             assert_eq!(part(&y, m + 2, 0..1), part(&z, m + 2, 0..1));
 
             let (mut dx, mut expected) = (vec![0.5; n * k], vec![f64::NAN; n * k]);
-            add_columns_w(&z_columns, w_rows, RowsMut::new(&mut dx, k).into());
+            add_columns_w(z_columns, w_rows, RowsMut::new(&mut dx, k).into());
             dz_w(Rows::new(&z_part, m), w_rows, RowsMut::new(&mut expected, k));
             expected.iter_mut().for_each(|dx| *dx += 0.5);
             assert!(close(&dx, &expected));
 
             let (mut dw, mut expected) = (vec![0.5; m * k], vec![0.5; m * k]);
-            add_columnst_x(&z_columns, &x_columns, RowsMut::new(&mut dw, k));
+            add_columnst_x(z_columns, x_columns, RowsMut::new(&mut dw, k));
             add_dzt_x(Rows::new(&z_part, m), 0..m, Rows::new(&x_part, k), RowsMut::new(&mut expected, k));
             assert!(close(&dw, &expected));
         }

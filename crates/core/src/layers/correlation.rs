@@ -5,8 +5,8 @@ use std::ops::Range;
 use super::window::Window;
 use super::{direct, unfold};
 use crate::executor::{MAX_TILES, even_tile, for_each_tile, for_each_tile_with};
-use crate::matmul::{self, Panel, PanelMut};
 use crate::{Error, Executor, Float, Rows, Shape};
+use crate::{Panel, PanelMut, matmul};
 
 /// Numbers of a block of unfolded places: what stays in a core's second cache.
 const BLOCK: usize = 1 << 15;

@@ -1,31 +1,16 @@
 //! Products of parts of matrices, small ones among them: the columns of one head, a triangle's rectangles.
 
-use ndarray::linalg::general_mat_mul;
-
-use super::{Panel, PanelMut, SMALL, add_scaled, dot};
-use crate::Float;
-
-impl<'a, F: Float> Panel<'a, F> {
-    #[inline]
-    fn iter(self) -> impl Iterator<Item = &'a [F]> {
-        self.data.chunks(self.pitch).take(self.rows).map(move |row| &row[..self.columns])
-    }
-}
-
-impl<F: Float> PanelMut<'_, F> {
-    #[inline]
-    fn iter_mut(&mut self) -> impl Iterator<Item = &mut [F]> {
-        let columns = self.columns;
-        self.data.chunks_mut(self.pitch).take(self.rows).map(move |row| &mut row[..columns])
-    }
-}
+use super::kernel::Factor::{Plain, Transposed};
+use super::kernel::Into::Replace;
+use super::{SMALL, add_scaled, dot};
+use crate::{Float, Panel, PanelMut};
 
 /// `c = scale · a bᵀ`, with `a` `[n, k]`, `b` `[m, k]`, `c` `[n, m]`.
 #[inline]
 pub fn scaled_a_bt<F: Float>(scale: F, a: Panel<'_, F>, b: Panel<'_, F>, mut c: PanelMut<'_, F>) {
-    debug_assert!(a.columns == b.columns && [c.rows, c.columns] == [a.rows, b.rows]);
-    if a.rows * a.columns * b.rows > SMALL {
-        return general_mat_mul(scale, &a.view(), &b.view().reversed_axes(), F::zero(), &mut c.view_mut());
+    debug_assert!(a.columns() == b.columns() && [c.rows(), c.columns()] == [a.rows(), b.rows()]);
+    if a.rows() * a.columns() * b.rows() > SMALL {
+        return F::product(scale, Plain(a), Transposed(b), Replace, c);
     }
     for (a, c) in a.iter().zip(c.iter_mut()) {
         for (b, c) in b.iter().zip(c) {
@@ -37,9 +22,9 @@ pub fn scaled_a_bt<F: Float>(scale: F, a: Panel<'_, F>, b: Panel<'_, F>, mut c: 
 /// `c = a b`, with `a` `[n, k]`, `b` `[k, m]`, `c` `[n, m]`.
 #[inline]
 pub fn a_b<F: Float>(a: Panel<'_, F>, b: Panel<'_, F>, mut c: PanelMut<'_, F>) {
-    debug_assert!(a.columns == b.rows && [c.rows, c.columns] == [a.rows, b.columns]);
-    if a.rows * a.columns * b.columns > SMALL {
-        return general_mat_mul(F::one(), &a.view(), &b.view(), F::zero(), &mut c.view_mut());
+    debug_assert!(a.columns() == b.rows() && [c.rows(), c.columns()] == [a.rows(), b.columns()]);
+    if a.rows() * a.columns() * b.columns() > SMALL {
+        return F::product(F::one(), Plain(a), Plain(b), Replace, c);
     }
     for (a, c) in a.iter().zip(c.iter_mut()) {
         c.fill(F::zero());
@@ -52,9 +37,9 @@ pub fn a_b<F: Float>(a: Panel<'_, F>, b: Panel<'_, F>, mut c: PanelMut<'_, F>) {
 /// `c = aᵀ b`, with `a` `[k, n]`, `b` `[k, m]`, `c` `[n, m]`.
 #[inline]
 pub fn at_b<F: Float>(a: Panel<'_, F>, b: Panel<'_, F>, mut c: PanelMut<'_, F>) {
-    debug_assert!(a.rows == b.rows && [c.rows, c.columns] == [a.columns, b.columns]);
-    if a.rows * a.columns * b.columns > SMALL {
-        return general_mat_mul(F::one(), &a.view().reversed_axes(), &b.view(), F::zero(), &mut c.view_mut());
+    debug_assert!(a.rows() == b.rows() && [c.rows(), c.columns()] == [a.columns(), b.columns()]);
+    if a.rows() * a.columns() * b.columns() > SMALL {
+        return F::product(F::one(), Transposed(a), Plain(b), Replace, c);
     }
     c.iter_mut().for_each(|c| c.fill(F::zero()));
     for (a, b) in a.iter().zip(b.iter()) {

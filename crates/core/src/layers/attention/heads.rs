@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use crate::Float;
-use crate::matmul::{Panel, PanelMut, a_b, at_b, scaled_a_bt};
+use crate::matmul::{a_b, at_b, scaled_a_bt};
+use crate::{Panel, PanelMut};
 
 /// Queries that share one rectangle of keys where later keys are hidden: within it half is computed in vain, across
 /// rectangles nothing.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::cell::Cell;
 use super::tape::Sizes;
 use crate::executor::for_each_tile;
-use crate::{Columns, Executor, Float, Rows, RowsMut, matmul};
+use crate::{Executor, Float, Panel, Rows, RowsMut, matmul};
 
 /// A direction of a layer, at the tapes of all tiles after the way back.
 #[derive(Debug)]
@@ -56,9 +56,9 @@ impl<'a, F: Float> Accumulate<'a, F> {
                     continue;
                 }
                 let at = block.columns(units).start + own.start - rows.start;
-                let dsums = Columns::new(Rows::new(dsums, sums), at..at + own.len());
+                let dsums = Panel::of_columns(Rows::new(dsums, sums), at..at + own.len());
                 let dw = &mut dw.data()[(own.start - first) * inputs..(own.end - first) * inputs];
-                matmul::add_columnst_x(&dsums, &Rows::new(x, inputs).into(), RowsMut::new(dw, inputs));
+                matmul::add_columnst_x(dsums, Rows::new(x, inputs).into(), RowsMut::new(dw, inputs));
             }
         }
     }
@@ -76,8 +76,8 @@ impl<'a, F: Float> Accumulate<'a, F> {
                 (states.slice(step, others), dsums.slice(0, others))
             };
             if !h.is_empty() {
-                let h = Columns::new(h, self.sizes.columns(self.direction));
-                matmul::add_columnst_x(&Columns::new(dsums, gates.clone()), &h, RowsMut::new(dw, units));
+                let h = Panel::of_columns(h, self.sizes.columns(self.direction));
+                matmul::add_columnst_x(Panel::of_columns(dsums, gates.clone()), h, RowsMut::new(dw, units));
             }
         }
     }

@@ -19,7 +19,7 @@ fn theta_of(layer: &dyn Layer<f64>) -> Vec<f64> {
 
 fn assert_close(found: &[f64], expected: &[f64]) {
     assert_eq!(found.len(), expected.len());
-    let close = |(found, expected): (&f64, &f64)| (found - expected).abs() < 1e-14;
+    let close = |(found, expected): (&f64, &f64)| (found - expected).abs() < 1e-14 * expected.abs().max(1.0);
     assert!(found.iter().zip(expected).all(close), "{found:?} for {expected:?}");
 }
 

@@ -2,7 +2,7 @@
 
 use super::cell::{Cell, Step, StepBack};
 use super::tape::Sizes;
-use crate::{Columns, ColumnsMut, Float, Rows, RowsMut, matmul};
+use crate::{Float, Panel, PanelMut, Rows, RowsMut, matmul};
 
 /// The parameters of a direction; no biases are two empty slices.
 #[derive(Debug)]
@@ -89,9 +89,10 @@ impl<F: Float, C: Cell> Sweep<'_, F, C> {
             let (states_before, states) = slots(states, self.rows * width, before, time, blank);
             let (memory_before, memory) = slots(memory, self.rows * memory_width, before, time, blank);
             if before.is_some() {
-                let h = Columns::new(Rows::new(states_before, width), self.sizes.columns(self.direction));
-                let sums = ColumnsMut::new(RowsMut::new(sums, sums_width), 0..self.sizes.gates);
-                matmul::add_columns_w(&h, w_hht, sums);
+                let h =
+                    Panel::of_columns(Rows::new(states_before, width), self.sizes.columns(self.direction));
+                let sums = PanelMut::of_columns(RowsMut::new(sums, sums_width), 0..self.sizes.gates);
+                matmul::add_columns_w(h, w_hht, sums);
             }
             for row in 0..self.rows {
                 let h_before = self.state(states_before, row);
@@ -125,8 +126,8 @@ impl<F: Float, C: Cell> Sweep<'_, F, C> {
         for block in C::INPUT {
             let rows = block.rows(units);
             let w = w_ih.slice(rows.start, rows.len());
-            let sums = ColumnsMut::new(RowsMut::new(sums, width), block.columns(units));
-            matmul::add_columns_wt(&x.into(), w, sums);
+            let sums = PanelMut::of_columns(RowsMut::new(sums, width), block.columns(units));
+            matmul::add_columns_wt(x.into(), w, sums);
         }
     }
 
@@ -179,8 +180,8 @@ impl<F: Float, C: Cell> Sweep<'_, F, C> {
                 });
             }
             if before.is_some() {
-                let dsums = Columns::new(Rows::new(sums, sums_width), 0..self.sizes.gates);
-                matmul::add_columns_w(&dsums, self.weights.w_hh, RowsMut::new(dh, units).into());
+                let dsums = Panel::of_columns(Rows::new(sums, sums_width), 0..self.sizes.gates);
+                matmul::add_columns_w(dsums, self.weights.w_hh, RowsMut::new(dh, units).into());
             }
         }
     }
@@ -190,9 +191,9 @@ impl<F: Float, C: Cell> Sweep<'_, F, C> {
         let w_ih = self.weights.w_ih;
         for block in C::INPUT {
             let rows = block.rows(self.sizes.units);
-            let dsums = Columns::new(Rows::new(dsums, self.sizes.sums), block.columns(self.sizes.units));
+            let dsums = Panel::of_columns(Rows::new(dsums, self.sizes.sums), block.columns(self.sizes.units));
             let w = w_ih.slice(rows.start, rows.len());
-            matmul::add_columns_w(&dsums, w, RowsMut::new(dx, w_ih.width()).into());
+            matmul::add_columns_w(dsums, w, RowsMut::new(dx, w_ih.width()).into());
         }
     }
 }
