@@ -20,7 +20,7 @@ use chainrule_core::{
     Shape, TargetKind, Workspace, initialize, matmul, parameter_count,
 };
 use chainrule_tests::{chain, classes, dense, numbers, vector};
-use chainrule_trainer::optimizer::{Clip, DecayOn, Step};
+use chainrule_trainer::optimizer::{Clip, DecayOn, groups, update};
 use chainrule_trainer::schedule::{Cosine, Warmup};
 use chainrule_trainer::{
     Adam, Dataset, Optimizer, Order, RmsProp, Settings, Sgd, Silent, TargetData, Threads, Trainer,
@@ -231,6 +231,7 @@ fn warm_step<F: Float>(
     let mut gradient = vec![F::zero(); theta.len()];
     let mut slots: Vec<Vec<F>> = optimizer.slots().iter().map(|_| vec![F::zero(); theta.len()]).collect();
     let mut workspace = Workspace::new(objective.network(), rows).unwrap();
+    let groups = groups(&objective.parameters(), DecayOn::All);
     let mut step = |number| {
         gradient.fill(F::zero());
         let ctx = &mut Ctx::evaluate(&Inline, &[]);
@@ -238,8 +239,7 @@ fn warm_step<F: Float>(
         let total =
             objective.gradient(&theta, inputs, targets, &mut gradient, &mut [None], &mut workspace, ctx);
         assert!(total.sum.is_finite());
-        let step = Step { number, learning_rate: 0.01, decays: true };
-        optimizer.update(step, 0..theta.len(), &mut theta, &gradient, &mut slots);
+        update(&Inline, optimizer, &groups, (number, 0.01), (&mut theta, &gradient), &mut slots);
     };
     step(1);
     watched(watch, || step(2))

@@ -1,11 +1,11 @@
 //! Optimisers, clipping and schedules against PyTorch's: `golden/optimizers.json`, which `golden/optimizers.py` makes. What
 //! an experiment file asks for is what is compared, so the keys are tested with the formulas.
 
-use chainrule_core::{Fans, Initializer, Parameter, Role, Shape};
+use chainrule_core::{Fans, Initializer, Inline, Parameter, Role, Shape};
 use chainrule_runner::experiment::Experiment;
 use chainrule_runner::registry::Registry;
 use chainrule_tests::runner::Runner;
-use chainrule_trainer::optimizer::{Clip, DecayOn, groups};
+use chainrule_trainer::optimizer::{Clip, DecayOn, groups, update};
 use serde_json::Value as Json;
 
 fn golden() -> Json {
@@ -66,10 +66,7 @@ fn optimizers_and_clipping_take_pytorchs_steps() {
         for number in 1..=100 {
             slope(&x, &mut gradient);
             clip.apply(&groups, &mut gradient);
-            for group in &groups {
-                let step = group.step(number, rate);
-                optimizer.update(step, group.range.clone(), &mut x, &gradient, &mut slots);
-            }
+            update(&Inline, optimizer.as_ref(), &groups, (number, rate), (&mut x, &gradient), &mut slots);
             let expected = case["after"][number.to_string()].as_array().into_iter().flatten();
             for (found, expected) in x.iter().zip(expected) {
                 let what = format!("{keys}, step {number}");

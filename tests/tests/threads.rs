@@ -171,20 +171,32 @@ struct Disordered {
     cuts: AtomicUsize,
 }
 
+impl Disordered {
+    fn disorder<T>(&self, pieces: &mut [T], index: impl Fn(&T) -> usize) {
+        if pieces.len() > 1 {
+            self.cuts.fetch_add(1, Ordering::Relaxed);
+        }
+        pieces.reverse();
+        if self.jumps {
+            // 5, 1, 4, 0, 3, 6, 2.
+            pieces.sort_by_key(|piece| (index(piece) * 5 + 3) % 7);
+        }
+    }
+}
+
 impl<F> Executor<F> for Disordered {
     fn for_each_chunk(&self, data: &mut [F], chunk: usize, work: &(dyn Fn(usize, &mut [F]) + Sync)) {
         let mut chunks: Vec<_> = data.chunks_mut(chunk).enumerate().collect();
-        if chunks.len() > 1 {
-            self.cuts.fetch_add(1, Ordering::Relaxed);
-        }
-        chunks.reverse();
-        if self.jumps {
-            // 5, 1, 4, 0, 3, 6, 2.
-            chunks.sort_by_key(|(index, _)| (index * 5 + 3) % 7);
-        }
+        self.disorder(&mut chunks, |(index, _)| *index);
         for (index, piece) in chunks {
             work(index, piece);
         }
+    }
+
+    fn for_each(&self, count: usize, work: &(dyn Fn(usize) + Sync)) {
+        let mut indices: Vec<usize> = (0..count).collect();
+        self.disorder(&mut indices, |index| *index);
+        indices.into_iter().for_each(work);
     }
 }
 

@@ -14,6 +14,10 @@ pub trait Executor<F>: Sync {
     /// Cuts `data` into consecutive chunks of `chunk` numbers (the last may be shorter) and calls `work(i, chunk_i)`
     /// once for each, in any order, perhaps at the same time. Returns when all calls have returned.
     fn for_each_chunk(&self, data: &mut [F], chunk: usize, work: &(dyn Fn(usize, &mut [F]) + Sync));
+
+    /// Calls `work(i)` once for each `i` below `count`, as [`for_each_chunk`](Executor::for_each_chunk) does: for pieces
+    /// that are no chunks of one buffer.
+    fn for_each(&self, count: usize, work: &(dyn Fn(usize) + Sync));
 }
 
 /// Runs everything on the calling thread, in order.
@@ -26,11 +30,15 @@ impl<F> Executor<F> for Inline {
             work(index, piece);
         }
     }
+
+    fn for_each(&self, count: usize, work: &(dyn Fn(usize) + Sync)) {
+        (0..count).for_each(work);
+    }
 }
 
 /// Work, in multiply-adds, below which a tile is not worth handing to another thread: waking one costs 5 to 10
 /// microseconds, in which a core does about this many.
-const MIN_TILE_WORK: usize = 1 << 19;
+pub(crate) const MIN_TILE_WORK: usize = 1 << 19;
 
 /// Rows below which a tile makes a matrix product thin and slow.
 const MIN_TILE_ROWS: usize = 32;

@@ -11,6 +11,7 @@
 
 mod kernel;
 mod part;
+pub mod tiles;
 
 use std::ops::Range;
 

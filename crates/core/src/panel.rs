@@ -135,7 +135,7 @@ impl<'a, F> PanelMut<'a, F> {
 
     /// As [`Panel::data`].
     #[inline]
-    pub fn data(&mut self) -> &mut [F] {
+    pub fn into_data(self) -> &'a mut [F] {
         self.data
     }
 

@@ -58,6 +58,10 @@ impl<F: Float> Executor<F> for Rayon {
     fn for_each_chunk(&self, data: &mut [F], chunk: usize, work: &(dyn Fn(usize, &mut [F]) + Sync)) {
         data.par_chunks_mut(chunk).enumerate().for_each(|(index, piece)| work(index, piece));
     }
+
+    fn for_each(&self, count: usize, work: &(dyn Fn(usize) + Sync)) {
+        (0..count).into_par_iter().with_max_len(1).for_each(work);
+    }
 }
 
 #[cfg(test)]

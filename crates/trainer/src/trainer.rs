@@ -6,7 +6,7 @@ use chainrule_core::{Ctx, Draw, Executor, Float, Objective, Total, Workspace};
 
 use crate::dataset::Gathered;
 use crate::metrics::{Scored, Scorer, Scoring};
-use crate::optimizer::{Clip, DecayOn, Group, groups};
+use crate::optimizer::{Clip, DecayOn, Group, groups, update};
 use crate::{
     Dataset, Error, Evaluator, Observer, Optimizer, Order, Progress, Record, Schedule, Threads, Values,
 };
@@ -274,11 +274,9 @@ impl<'a, F: Float> Run<'a, F> {
         let total =
             trainer.objective.gradient(theta, &[inputs], targets, gradient, &mut [None], workspace, ctx);
         trainer.settings.clip.apply(&self.groups, &mut self.gradient);
-        let learning_rate = trainer.schedule.rate(self.step);
-        for group in &self.groups {
-            let step = group.step(self.step + 1, learning_rate);
-            trainer.optimizer.update(step, group.range.clone(), theta, &self.gradient, &mut self.slots);
-        }
+        let step = (self.step + 1, trainer.schedule.rate(self.step));
+        let moved = (&mut **theta, &self.gradient[..]);
+        update(self.executor, trainer.optimizer, &self.groups, step, moved, &mut self.slots);
         total
     }
 

@@ -2,8 +2,8 @@
 
 use crate::executor::for_each_tile;
 use crate::{
-    Activation, Ctx, Derivation, Error, Fans, Float, Initializer, Layer, Parameter, Pass, Role, Rows,
-    RowsMut, Shape, TapeLen, activation, matmul,
+    Activation, Ctx, Derivation, Error, Executor, Fans, Float, Initializer, Layer, Parameter, Pass, Role,
+    Rows, RowsMut, Shape, TapeLen, activation, matmul,
 };
 
 /// `y = f(x Wᵀ + b)`, on the last axis of its input.
@@ -86,13 +86,40 @@ impl<F: Float> Dense<F> {
     #[inline]
     fn sums(&self, theta: &[F], x: Rows<'_, F>, z: &mut [F]) {
         let (w, b) = self.split(theta);
-        if self.bias {
-            z.chunks_exact_mut(b.len()).for_each(|z| z.copy_from_slice(b));
-        } else {
-            z.fill(F::zero());
-        }
+        start_sums(b, z);
         matmul::add_x_wt(x, w, RowsMut::new(z, self.units()));
     }
+
+    /// `z = x Wᵀ + b` for all rows, `then` over the rows of each tile.
+    fn for_each_sums(
+        &self,
+        executor: &dyn Executor<F>,
+        theta: &[F],
+        x: Rows<'_, F>,
+        z: &mut [F],
+        then: impl Fn(&mut [F]) + Sync,
+    ) {
+        let width = self.units();
+        if matmul::tiles::is_large(x.len(), x.width(), width) {
+            let (w, b) = self.split(theta);
+            for_each_tile(executor, z, width, width, |_, z| start_sums(b, z));
+            matmul::tiles::add_x_wt(executor, x, w, RowsMut::new(z, width));
+            return for_each_tile(executor, z, width, width * activation::WORK, |_, z| then(z));
+        }
+        for_each_tile(executor, z, width, width * x.width(), |first, z| {
+            self.sums(theta, rows_of(x, first, z, width), z);
+            then(z);
+        });
+    }
+}
+
+/// Rows of `b`, which is empty without bias.
+#[inline]
+fn start_sums<F: Float>(b: &[F], z: &mut [F]) {
+    if b.is_empty() {
+        return z.fill(F::zero());
+    }
+    z.chunks_exact_mut(b.len()).for_each(|z| z.copy_from_slice(b));
 }
 
 /// The rows of `x` that belong to a tile of `tile` numbers, rows of `width`, from row `first`.
@@ -162,24 +189,19 @@ impl<F: Float> Layer<F> for Dense<F> {
         tape: &mut [F],
         ctx: &mut Ctx<'_, F>,
     ) {
-        let (width, work) = (self.units(), self.units() * self.inputs());
+        let width = self.units();
         let x = inputs[0].with_width(self.inputs());
         let y = y.into_data();
         if self.activation.needs_input() {
             let z = &mut tape[..y.len()];
-            for_each_tile(ctx.executor, z, width, work, |first, z| {
-                self.sums(theta, rows_of(x, first, z, width), z);
-            });
+            self.for_each_sums(ctx.executor, theta, x, z, |_| {});
             let z = Rows::new(z, width);
             for_each_tile(ctx.executor, y, width, width * activation::WORK, |first, y| {
                 y.copy_from_slice(rows_of(z, first, y, width).data());
                 self.activation.forward(width, y);
             });
         } else {
-            for_each_tile(ctx.executor, y, width, work, |first, y| {
-                self.sums(theta, rows_of(x, first, y, width), y);
-                self.activation.forward(width, y);
-            });
+            self.for_each_sums(ctx.executor, theta, x, y, |y| self.activation.forward(width, y));
         }
     }
 
@@ -203,10 +225,7 @@ impl<F: Float> Layer<F> for Dense<F> {
 
         if let Some(dx) = &mut dx[0] {
             let (w, _) = self.split(theta);
-            let dz = Rows::new(dz, width);
-            for_each_tile(ctx.executor, dx.data(), inputs, width * inputs, |first, dx| {
-                matmul::dz_w(rows_of(dz, first, dx, inputs), w, RowsMut::new(dx, inputs));
-            });
+            matmul::tiles::dz_w(ctx.executor, Rows::new(dz, width), w, RowsMut::new(dx.data(), inputs));
         }
     }
 
@@ -222,10 +241,7 @@ impl<F: Float> Layer<F> for Dense<F> {
         let x = pass.inputs[0].with_width(inputs);
         let dz = dz.with_width(width);
         let (dw, db) = dtheta.split_at_mut(width * inputs);
-        for_each_tile(ctx.executor, dw, inputs, x.data().len(), |first, dw| {
-            let outputs = first..first + dw.len() / inputs;
-            matmul::add_dzt_x(dz, outputs, x, RowsMut::new(dw, inputs));
-        });
+        matmul::tiles::add_dzt_x(ctx.executor, dz, x, RowsMut::new(dw, inputs));
         if self.bias {
             for dz in dz.iter() {
                 db.iter_mut().zip(dz).for_each(|(db, &dz)| *db += dz);

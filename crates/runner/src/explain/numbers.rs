@@ -2,7 +2,7 @@
 
 use chainrule_core::layers::Source;
 use chainrule_core::{Ctx, Inline, Objective, Parameter, Rows, Targets, Workspace};
-use chainrule_trainer::optimizer::groups;
+use chainrule_trainer::optimizer::{groups, update};
 use serde::Serialize;
 
 use super::Stage;
@@ -327,10 +327,8 @@ fn first_step(experiment: &Experiment, session: &Session<f64>, theta: &[f64], gr
     let groups = groups(&session.parameters, experiment.optimizer.weight_decay_on.into());
     let mut gradient = gradient.to_vec();
     experiment.optimizer.clip().apply(&groups, &mut gradient);
-    for group in groups {
-        let step = group.step(1, experiment.optimizer.learning_rate);
-        session.optimizer.update(step, group.range, &mut theta, &gradient, &mut slots);
-    }
+    let step = (1, experiment.optimizer.learning_rate);
+    update(&Inline, session.optimizer.as_ref(), &groups, step, (&mut theta, &gradient), &mut slots);
     theta
 }
 

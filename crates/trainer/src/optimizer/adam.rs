@@ -1,8 +1,7 @@
 //! Adam and AdamW: a step scaled by running moments of the gradient.
 
-use std::ops::Range;
-
 use chainrule_core::Float;
+use chainrule_core::simd::wide;
 
 use super::{Optimizer, Step};
 
@@ -70,11 +69,8 @@ impl<F: Float> Optimizer<F> for Adam {
     }
 
     #[inline]
-    fn update(&self, step: Step, range: Range<usize>, theta: &mut [F], gradient: &[F], slots: &mut [Vec<F>]) {
+    fn update(&self, step: Step, theta: &mut [F], gradient: &[F], slots: &mut [&mut [F]]) {
         let [first, second] = slots else { unreachable!("as many vectors as `slots` names") };
-        let (theta, gradient) = (&mut theta[range.clone()], &gradient[range.clone()]);
-        let (first, second) = (&mut first[range.clone()], &mut second[range]);
-
         let weight_decay = if step.decays { self.weight_decay } else { 0.0 };
         let (coupled, shrinks) = if self.decoupled { (0.0, weight_decay) } else { (weight_decay, 0.0) };
         let decay = F::of(coupled);
@@ -85,13 +81,15 @@ impl<F: Float> Optimizer<F> for Adam {
         let correction = F::of(1.0 / (1.0 - self.beta2.powf(number)).sqrt());
         let epsilon = F::of(self.epsilon);
 
-        let moments = first.iter_mut().zip(second);
-        for ((theta, &gradient), (m, v)) in theta.iter_mut().zip(gradient).zip(moments) {
-            let g = gradient + decay * *theta;
-            *m += new1 * (g - *m);
-            *v = beta2 * *v + new2 * g * g;
-            *theta = keep * *theta - rate * *m / (v.sqrt() * correction + epsilon);
-        }
+        let moments = first.iter_mut().zip(second.iter_mut());
+        wide(|| {
+            for ((theta, &gradient), (m, v)) in theta.iter_mut().zip(gradient).zip(moments) {
+                let g = gradient + decay * *theta;
+                *m += new1 * (g - *m);
+                *v = beta2 * *v + new2 * g * g;
+                *theta = keep * *theta - rate * *m / (v.sqrt() * correction + epsilon);
+            }
+        });
     }
 }
 

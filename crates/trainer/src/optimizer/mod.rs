@@ -12,11 +12,13 @@ mod adam;
 mod clip;
 mod rmsprop;
 mod sgd;
+mod update;
 
 pub use adam::Adam;
 pub use clip::Clip;
 pub use rmsprop::RmsProp;
 pub use sgd::Sgd;
+pub use update::update;
 
 /// What one step applies to a range of parameters.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,12 +33,15 @@ pub struct Step {
 
 /// A rule that moves parameters against their gradient.
 pub trait Optimizer<F: Float>: fmt::Debug + Send + Sync {
-    /// The names of its flat vectors, each as long as the parameters and zero at first.
+    /// The names of its flat vectors, each as long as the parameters and zero at first; at most [`MAX_SLOTS`].
     fn slots(&self) -> &'static [&'static str];
 
-    /// Moves the parameters in `range` by one step. All slices are whole vectors.
-    fn update(&self, step: Step, range: Range<usize>, theta: &mut [F], gradient: &[F], slots: &mut [Vec<F>]);
+    /// Moves some parameters by one step, each by its own gradient and memory. All slices are as long as `theta`.
+    fn update(&self, step: Step, theta: &mut [F], gradient: &[F], slots: &mut [&mut [F]]);
 }
+
+/// The most vectors that an optimiser remembers.
+pub const MAX_SLOTS: usize = 4;
 
 /// Which parameters `weight_decay` shrinks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,7 +104,8 @@ mod check {
         for number in 1..=steps {
             let gradient = theta;
             let step = Step { number, learning_rate: 0.1, decays: true };
-            optimizer.update(step, 0..1, &mut theta, &gradient, &mut slots);
+            let mut slots: Vec<&mut [f64]> = slots.iter_mut().map(Vec::as_mut_slice).collect();
+            optimizer.update(step, &mut theta, &gradient, &mut slots);
         }
         theta[0]
     }

@@ -1,8 +1,7 @@
 //! RMSprop: a step divided by the running root mean square of the gradient.
 
-use std::ops::Range;
-
 use chainrule_core::Float;
+use chainrule_core::simd::wide;
 
 use super::{Optimizer, Step};
 
@@ -61,7 +60,7 @@ impl RmsProp {
     }
 
     /// The loop over numbers, compiled once for each of the four kinds; slices that a kind does not have are empty.
-    #[inline]
+    #[inline(always)]
     fn apply<F: Float, const CENTERED: bool, const MOMENTUM: bool>(
         &self,
         step: Step,
@@ -122,30 +121,24 @@ impl<F: Float> Optimizer<F> for RmsProp {
     }
 
     #[inline]
-    fn update(&self, step: Step, range: Range<usize>, theta: &mut [F], gradient: &[F], slots: &mut [Vec<F>]) {
-        let theta = &mut theta[range.clone()];
-        let gradient = &gradient[range.clone()];
+    fn update(&self, step: Step, theta: &mut [F], gradient: &[F], slots: &mut [&mut [F]]) {
         let none = || -> &mut [F] { &mut [] };
         match (self.centered, slots) {
             (false, [square]) => {
-                let square = &mut square[range];
                 let numbers = Numbers { theta, gradient, square, mean: none(), velocity: none() };
-                self.apply::<F, false, false>(step, numbers);
+                wide(|| self.apply::<F, false, false>(step, numbers));
             }
             (true, [square, mean]) => {
-                let (square, mean) = (&mut square[range.clone()], &mut mean[range]);
                 let numbers = Numbers { theta, gradient, square, mean, velocity: none() };
-                self.apply::<F, true, false>(step, numbers);
+                wide(|| self.apply::<F, true, false>(step, numbers));
             }
             (false, [square, velocity]) => {
-                let (square, velocity) = (&mut square[range.clone()], &mut velocity[range]);
                 let numbers = Numbers { theta, gradient, square, mean: none(), velocity };
-                self.apply::<F, false, true>(step, numbers);
+                wide(|| self.apply::<F, false, true>(step, numbers));
             }
             (true, [square, mean, velocity]) => {
-                let (square, mean) = (&mut square[range.clone()], &mut mean[range.clone()]);
-                let velocity = &mut velocity[range];
-                self.apply::<F, true, true>(step, Numbers { theta, gradient, square, mean, velocity });
+                let numbers = Numbers { theta, gradient, square, mean, velocity };
+                wide(|| self.apply::<F, true, true>(step, numbers));
             }
             _ => unreachable!("as many vectors as `slots` names"),
         }
@@ -175,15 +168,10 @@ mod tests {
     fn takes_a_variance_that_rounding_made_negative_for_zero() {
         let rms = RmsProp::new().centered().with_rho(0.1);
         let (mut theta, gradient) = ([0.0f32], [1.1f32]);
-        let mut slots = [vec![0.0f32], vec![0.0f32]];
+        let (mut square, mut mean) = ([0.0f32], [0.0f32]);
         for number in 1..=50 {
-            rms.update(
-                Step { number, learning_rate: 1e-9, decays: true },
-                0..1,
-                &mut theta,
-                &gradient,
-                &mut slots,
-            );
+            let step = Step { number, learning_rate: 1e-9, decays: true };
+            rms.update(step, &mut theta, &gradient, &mut [&mut square, &mut mean]);
             assert!(theta[0].is_finite(), "step {number}");
         }
     }

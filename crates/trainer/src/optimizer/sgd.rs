@@ -1,8 +1,7 @@
 //! Stochastic gradient descent, the notebook's optimiser.
 
-use std::ops::Range;
-
 use chainrule_core::Float;
+use chainrule_core::simd::wide;
 
 use super::{Optimizer, Step};
 use crate::Error;
@@ -65,9 +64,7 @@ impl<F: Float> Optimizer<F> for Sgd {
     }
 
     #[inline]
-    fn update(&self, step: Step, range: Range<usize>, theta: &mut [F], gradient: &[F], slots: &mut [Vec<F>]) {
-        let theta = &mut theta[range.clone()];
-        let gradient = &gradient[range.clone()];
+    fn update(&self, step: Step, theta: &mut [F], gradient: &[F], slots: &mut [&mut [F]]) {
         let rate = F::of(step.learning_rate);
         let decay = F::of(if step.decays { self.weight_decay } else { 0.0 });
         let momentum = F::of(self.momentum);
@@ -77,12 +74,13 @@ impl<F: Float> Optimizer<F> for Sgd {
             }
             return;
         };
-        let velocity = &mut velocity[range];
-        for ((theta, &gradient), velocity) in theta.iter_mut().zip(gradient).zip(velocity) {
-            let g = gradient + decay * *theta;
-            *velocity = momentum * *velocity + g;
-            *theta -= rate * if self.nesterov { g + momentum * *velocity } else { *velocity };
-        }
+        wide(|| {
+            for ((theta, &gradient), velocity) in theta.iter_mut().zip(gradient).zip(velocity.iter_mut()) {
+                let g = gradient + decay * *theta;
+                *velocity = momentum * *velocity + g;
+                *theta -= rate * if self.nesterov { g + momentum * *velocity } else { *velocity };
+            }
+        });
     }
 }
 

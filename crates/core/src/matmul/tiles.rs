@@ -1,0 +1,90 @@
+//! The three products of a dense layer, cut into tiles that threads share.
+//!
+//! The kernel copies both factors of a product into an order of its own. A tile of few rows would copy a whole weight for
+//! them, so large products are cut in both directions; the sizes were measured (docs/performance.md) and are part of the
+//! result, as other cuts may give other bits.
+
+use super::kernel::Factor::{Plain, Transposed};
+use super::kernel::Into::{Add, Replace};
+use crate::executor::{Executor, MIN_TILE_WORK, for_each_tile};
+use crate::{Float, Rows, RowsMut, matmul};
+
+/// Rows and columns of a tile of `y` and `dx`.
+const TILE: [usize; 2] = [256, 128];
+
+/// Rows and columns of a tile of `dw`.
+const WEIGHT_TILE: [usize; 2] = [128, 1024];
+
+/// Whether a product `[n, k] · [k, m]` is cut into tiles of both rows and columns.
+pub fn is_large(n: usize, k: usize, m: usize) -> bool {
+    n >= 64 && m >= 2 * TILE[1] && n.saturating_mul(k).saturating_mul(m) >= 8 * MIN_TILE_WORK
+}
+
+/// `y += x wᵀ` as [`add_x_wt`](matmul::add_x_wt).
+pub fn add_x_wt<F: Float>(executor: &dyn Executor<F>, x: Rows<'_, F>, w: Rows<'_, F>, y: RowsMut<'_, F>) {
+    F::product_in_tiles(executor, TILE, Plain(x.into()), Transposed(w.into()), Add, y.into());
+}
+
+/// `dx = dz w` as [`dz_w`](matmul::dz_w).
+pub fn dz_w<F: Float>(executor: &dyn Executor<F>, dz: Rows<'_, F>, w: Rows<'_, F>, mut dx: RowsMut<'_, F>) {
+    if is_large(dz.len(), dz.width(), w.width()) {
+        return F::product_in_tiles(executor, TILE, Plain(dz.into()), Plain(w.into()), Replace, dx.into());
+    }
+    let width = w.width();
+    for_each_tile(executor, dx.data(), width, w.data().len(), |first, dx| {
+        matmul::dz_w(dz.slice(first, dx.len() / width), w, RowsMut::new(dx, width));
+    });
+}
+
+/// `dw += dzᵀ x` as [`add_dzt_x`](matmul::add_dzt_x).
+pub fn add_dzt_x<F: Float>(
+    executor: &dyn Executor<F>,
+    dz: Rows<'_, F>,
+    x: Rows<'_, F>,
+    mut dw: RowsMut<'_, F>,
+) {
+    if is_large(dz.width(), dz.len(), x.width()) {
+        let (dzt, x) = (Transposed(dz.into()), Plain(x.into()));
+        return F::product_in_tiles(executor, WEIGHT_TILE, dzt, x, Add, dw.into());
+    }
+    let width = x.width();
+    for_each_tile(executor, dw.data(), width, x.data().len(), |first, dw| {
+        matmul::add_dzt_x(dz, first..first + dw.len() / width, x, RowsMut::new(dw, width));
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Inline;
+
+    fn numbers(len: usize, seed: usize) -> Vec<f64> {
+        (0..len).map(|i| ((i * 7 + seed * 13) % 23) as f64 / 7.0 - 1.5).collect()
+    }
+
+    /// Tiles of all kinds, the last of a row and of a column shorter, against one product.
+    #[test]
+    fn tiles_make_up_the_product() {
+        for (n, k, m) in [(64, 300, 600), (257, 130, 270), (1030, 64, 1100), (2, 3, 4)] {
+            let (x, w, z) = (numbers(n * k, 1), numbers(m * k, 2), numbers(n * m, 3));
+            let (x, w, z) = (Rows::new(&x, k), Rows::new(&w, k), Rows::new(&z, m));
+            let close = |found: &[f64], expected: &[f64]| {
+                found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-10 * b.abs().max(1.0))
+            };
+            let (mut found, mut expected) = (vec![0.5; n * m], vec![0.5; n * m]);
+            add_x_wt(&Inline, x, w, RowsMut::new(&mut found, m));
+            matmul::add_x_wt(x, w, RowsMut::new(&mut expected, m));
+            assert!(close(&found, &expected), "y of {n} {k} {m}");
+
+            let (mut found, mut expected) = (vec![f64::NAN; n * k], vec![f64::NAN; n * k]);
+            dz_w(&Inline, z, w, RowsMut::new(&mut found, k));
+            matmul::dz_w(z, w, RowsMut::new(&mut expected, k));
+            assert!(close(&found, &expected), "dx of {n} {k} {m}");
+
+            let (mut found, mut expected) = (vec![0.5; m * k], vec![0.5; m * k]);
+            add_dzt_x(&Inline, z, x, RowsMut::new(&mut found, k));
+            matmul::add_dzt_x(z, 0..m, x, RowsMut::new(&mut expected, k));
+            assert!(close(&found, &expected), "dw of {n} {k} {m}");
+        }
+    }
+}
