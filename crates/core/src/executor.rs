@@ -59,11 +59,11 @@ pub fn for_each_tile<F: Float>(
     work_per_row: usize,
     work: impl Fn(usize, &mut [F]) + Sync,
 ) {
-    let rows = data.len() / width;
     // The common case of small nets, decided without a division.
-    if rows.saturating_mul(work_per_row) <= MIN_TILE_WORK {
+    if data.len().saturating_mul(work_per_row) <= MIN_TILE_WORK * width {
         return work(0, data);
     }
+    let rows = data.len() / width;
     let tile = tile_rows(work_per_row);
     if rows <= tile {
         return work(0, data);

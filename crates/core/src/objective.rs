@@ -83,8 +83,8 @@ impl<F: Float> Workspace<F> {
         let (rows, width) = (inputs[0].len(), network.output_shape().len());
         let y = &mut self.y[..rows * width];
         let tape = &mut self.tape[..network.tape().for_rows(rows)];
-        network.forward(theta, inputs, RowsMut::new(y, width), tape, ctx);
-        Rows::new(y, width)
+        network.forward(theta, inputs, RowsMut::counted(y, rows, width), tape, ctx);
+        Rows::counted(y, rows, width)
     }
 }
 
@@ -195,8 +195,8 @@ impl<F: Float> Objective<F> {
         let (rows, width) = (inputs[0].len(), self.network.output_shape().len());
         let y = &mut workspace.y[..rows * width];
         let tape = &mut workspace.tape[..self.network.tape().for_rows(rows)];
-        self.network.forward(theta, inputs, RowsMut::new(y, width), tape, ctx);
-        self.loss.value(inputs[0], Rows::new(y, width), targets, &mut workspace.totals)
+        self.network.forward(theta, inputs, RowsMut::counted(y, rows, width), tape, ctx);
+        self.loss.value(inputs[0], Rows::counted(y, rows, width), targets, &mut workspace.totals)
     }
 
     /// The outputs of one batch.
@@ -227,14 +227,20 @@ impl<F: Float> Objective<F> {
         let y = &mut workspace.y[..rows * width];
         let dy = &mut workspace.dy[..rows * width];
         let tape = &mut workspace.tape[..self.network.tape().for_rows(rows)];
-        self.network.forward(theta, inputs, RowsMut::new(y, width), tape, ctx);
+        self.network.forward(theta, inputs, RowsMut::counted(y, rows, width), tape, ctx);
 
-        let y = Rows::new(y, width);
-        let total = self.loss.gradient(inputs[0], y, targets, RowsMut::new(dy, width), &mut workspace.totals);
+        let y = Rows::counted(y, rows, width);
+        let total = self.loss.gradient(
+            inputs[0],
+            y,
+            targets,
+            RowsMut::counted(dy, rows, width),
+            &mut workspace.totals,
+        );
         let pass = Pass { inputs, y, tape };
-        self.network.backward(theta, pass, RowsMut::new(dy, width), dx, ctx);
+        self.network.backward(theta, pass, RowsMut::counted(dy, rows, width), dx, ctx);
         let pass = Pass { inputs, y, tape };
-        self.network.accumulate(theta, pass, Rows::new(dy, width), dtheta, ctx);
+        self.network.accumulate(theta, pass, Rows::counted(dy, rows, width), dtheta, ctx);
         total
     }
 }

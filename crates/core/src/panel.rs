@@ -108,11 +108,10 @@ impl<'a, F> PanelMut<'a, F> {
     /// As [`Panel::of_columns`].
     #[inline]
     pub fn of_columns(rows: RowsMut<'a, F>, columns: Range<usize>) -> Self {
-        let (width, data) = (rows.width(), rows.into_data());
+        let (count, width, data) = (rows.len(), rows.width(), rows.into_data());
         assert!(!columns.is_empty() && columns.end <= width, "{columns:?} of {width}");
-        let rows = data.len() / width;
         let data = data.get_mut(columns.start..).unwrap_or_default();
-        Self { data, rows, columns: columns.len(), pitch: width }
+        Self { data, rows: count, columns: columns.len(), pitch: width }
     }
 
     /// The number of rows.
@@ -150,8 +149,8 @@ impl<'a, F> PanelMut<'a, F> {
 impl<'a, F> From<RowsMut<'a, F>> for PanelMut<'a, F> {
     #[inline]
     fn from(rows: RowsMut<'a, F>) -> Self {
-        let (width, data) = (rows.width(), rows.into_data());
-        Self { rows: data.len() / width, columns: width, pitch: width, data }
+        let (count, width) = (rows.len(), rows.width());
+        Self { rows: count, columns: width, pitch: width, data: rows.into_data() }
     }
 }
 

@@ -10,6 +10,8 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 pub struct Rows<'a, F> {
     data: &'a [F],
     width: usize,
+    /// Kept, since a division costs as much as a neuron.
+    len: usize,
 }
 
 // Not derived: a view is copied whether or not its numbers are.
@@ -29,7 +31,17 @@ impl<'a, F> Rows<'a, F> {
     #[inline]
     pub fn new(data: &'a [F], width: usize) -> Self {
         assert!(width > 0 && data.len().is_multiple_of(width), "{} is no multiple of {width}", data.len());
-        Self { data, width }
+        Self { data, width, len: data.len() / width }
+    }
+
+    /// Reads `data` as `len` rows.
+    ///
+    /// # Panics
+    /// If `width` is zero or `data` does not hold that many numbers.
+    #[inline]
+    pub fn counted(data: &'a [F], len: usize, width: usize) -> Self {
+        assert!(width > 0 && data.len() == len * width, "{} is not {len} times {width}", data.len());
+        Self { data, width, len }
     }
 
     /// All numbers, row after row.
@@ -47,7 +59,7 @@ impl<'a, F> Rows<'a, F> {
     /// The number of rows.
     #[inline]
     pub fn len(self) -> usize {
-        self.data.len() / self.width
+        self.len
     }
 
     /// Whether there are no rows.
@@ -65,19 +77,22 @@ impl<'a, F> Rows<'a, F> {
     /// `count` rows from row `start`.
     #[inline]
     pub fn slice(self, start: usize, count: usize) -> Self {
-        Self { data: &self.data[start * self.width..(start + count) * self.width], width: self.width }
+        if start == 0 && count == self.len {
+            return self;
+        }
+        let data = &self.data[start * self.width..(start + count) * self.width];
+        Self { data, width: self.width, len: count }
     }
 
     /// The same numbers as rows of another width.
     #[inline]
     pub fn with_width(self, width: usize) -> Self {
-        Self::new(self.data, width)
+        if width == self.width { self } else { Self::new(self.data, width) }
     }
 
     /// The matrix as ndarray sees it.
     pub fn view(self) -> ArrayView2<'a, F> {
-        ArrayView2::from_shape((self.len(), self.width), self.data)
-            .expect("width divides the length: see new")
+        ArrayView2::from_shape((self.len, self.width), self.data).expect("width divides the length: see new")
     }
 }
 
@@ -86,6 +101,7 @@ impl<'a, F> Rows<'a, F> {
 pub struct RowsMut<'a, F> {
     data: &'a mut [F],
     width: usize,
+    len: usize,
 }
 
 impl<'a, F> RowsMut<'a, F> {
@@ -96,7 +112,17 @@ impl<'a, F> RowsMut<'a, F> {
     #[inline]
     pub fn new(data: &'a mut [F], width: usize) -> Self {
         assert!(width > 0 && data.len().is_multiple_of(width), "{} is no multiple of {width}", data.len());
-        Self { data, width }
+        Self { len: data.len() / width, data, width }
+    }
+
+    /// Reads `data` as `len` rows to write.
+    ///
+    /// # Panics
+    /// As [`Rows::counted`].
+    #[inline]
+    pub fn counted(data: &'a mut [F], len: usize, width: usize) -> Self {
+        assert!(width > 0 && data.len() == len * width, "{} is not {len} times {width}", data.len());
+        Self { data, width, len }
     }
 
     /// All numbers, row after row.
@@ -117,16 +143,28 @@ impl<'a, F> RowsMut<'a, F> {
         self.width
     }
 
+    /// The number of rows.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are no rows.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// The same batch, lent on.
     #[inline]
     pub fn reborrow(&mut self) -> RowsMut<'_, F> {
-        RowsMut { data: self.data, width: self.width }
+        RowsMut { data: self.data, width: self.width, len: self.len }
     }
 
     /// The same batch, only read.
     #[inline]
     pub fn as_rows(&self) -> Rows<'_, F> {
-        Rows { data: self.data, width: self.width }
+        Rows { data: self.data, width: self.width, len: self.len }
     }
 
     /// The rows in order, each a slice of `width` numbers.
@@ -137,8 +175,8 @@ impl<'a, F> RowsMut<'a, F> {
 
     /// The matrix as ndarray sees it.
     pub fn view_mut(&mut self) -> ArrayViewMut2<'_, F> {
-        let rows = self.data.len() / self.width;
-        ArrayViewMut2::from_shape((rows, self.width), self.data).expect("width divides the length: see new")
+        ArrayViewMut2::from_shape((self.len, self.width), self.data)
+            .expect("width divides the length: see new")
     }
 }
 

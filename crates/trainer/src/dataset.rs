@@ -63,7 +63,8 @@ impl<F: Float> Dataset<F> {
     /// Consecutive samples, as they lie in memory.
     #[inline]
     pub fn batch(&self, range: Range<usize>) -> (Rows<'_, F>, Targets<'_, F>) {
-        let inputs = Rows::new(&self.inputs[range.start * self.width..range.end * self.width], self.width);
+        let inputs = &self.inputs[range.start * self.width..range.end * self.width];
+        let inputs = Rows::counted(inputs, range.len(), self.width);
         (inputs, Targets::of(&self.targets, range))
     }
 
@@ -177,7 +178,7 @@ impl<F: Float> Gathered<F> {
                 _ => unreachable!("the targets are of the kind they were made for"),
             }
         }
-        (Rows::new(&self.inputs, data.width), Targets::of(&self.targets, 0..order.len()))
+        (Rows::counted(&self.inputs, order.len(), data.width), Targets::of(&self.targets, 0..order.len()))
     }
 }
 

@@ -213,10 +213,10 @@ impl<F: Float> Layer<F> for Chain<F> {
             let segment = link.segment(own, rows);
             let x = below.as_slice();
             let x = if x.is_empty() { inputs } else { x };
-            let y = RowsMut::new(segment.y, link.width);
+            let y = RowsMut::counted(segment.y, rows, link.width);
             let ctx = &mut ctx.part(index, link.buffers.clone());
             link.layer.forward(&theta[link.theta.clone()], x, y, segment.tape, ctx);
-            below = Some(Rows::new(segment.y, link.width));
+            below = Some(Rows::counted(segment.y, rows, link.width));
         }
         let last = self.last();
         let x = below.as_slice();
@@ -241,9 +241,9 @@ impl<F: Float> Layer<F> for Chain<F> {
             let (below, link) = (&pair[0], &pair[1]);
             let (rest, segment) = head.split_at_mut(below.start.for_rows(rows));
             let Segment { tape: below_tape, y: x, dy: dx } = below.segment(segment, rows);
-            let x = Rows::new(x, below.width);
+            let x = Rows::counted(x, rows, below.width);
             let pass = Pass { inputs: &[x], y, tape: own_tape };
-            let mut dx = RowsMut::new(dx, below.width);
+            let mut dx = RowsMut::counted(dx, rows, below.width);
             let theta = &theta[link.theta.clone()];
             let ctx = &mut ctx.part(index + 1, link.buffers.clone());
             link.layer.backward(theta, pass, dy, &mut [Some(dx.reborrow())], ctx);
@@ -275,10 +275,10 @@ impl<F: Float> Layer<F> for Chain<F> {
             let segment = link.segment(own, rows);
             let x = below.as_slice();
             let inputs = if x.is_empty() { pass.inputs } else { x };
-            let y = Rows::new(segment.y, link.width);
+            let y = Rows::counted(segment.y, rows, link.width);
             let range = link.theta.clone();
             let pass = Pass { inputs, y, tape: segment.tape };
-            let dy = Rows::new(segment.dy, link.width);
+            let dy = Rows::counted(segment.dy, rows, link.width);
             let ctx = &mut ctx.part(index, link.buffers.clone());
             link.layer.accumulate(&theta[range.clone()], pass, dy, &mut dtheta[range], ctx);
             below = Some(y);

@@ -79,7 +79,7 @@ impl<F: Float> Dense<F> {
     #[inline]
     fn split<'a>(&self, theta: &'a [F]) -> (Rows<'a, F>, &'a [F]) {
         let (w, b) = theta.split_at(self.units() * self.inputs());
-        (Rows::new(w, self.inputs()), b)
+        (Rows::counted(w, self.units(), self.inputs()), b)
     }
 
     /// `z = x Wᵀ + b` for the rows of one tile.
@@ -87,7 +87,7 @@ impl<F: Float> Dense<F> {
     fn sums(&self, theta: &[F], x: Rows<'_, F>, z: &mut [F]) {
         let (w, b) = self.split(theta);
         start_sums(b, z);
-        matmul::add_x_wt(x, w, RowsMut::new(z, self.units()));
+        matmul::add_x_wt(x, w, RowsMut::counted(z, x.len(), self.units()));
     }
 
     /// `z = x Wᵀ + b` for all rows, `then` over the rows of each tile.
@@ -103,7 +103,7 @@ impl<F: Float> Dense<F> {
         if matmul::tiles::is_large(x.len(), x.width(), width) {
             let (w, b) = self.split(theta);
             for_each_tile(executor, z, width, width, |_, z| start_sums(b, z));
-            matmul::tiles::add_x_wt(executor, x, w, RowsMut::new(z, width));
+            matmul::tiles::add_x_wt(executor, x, w, RowsMut::counted(z, x.len(), width));
             return for_each_tile(executor, z, width, width * activation::WORK, |_, z| then(z));
         }
         for_each_tile(executor, z, width, width * x.width(), |first, z| {
@@ -125,6 +125,9 @@ fn start_sums<F: Float>(b: &[F], z: &mut [F]) {
 /// The rows of `x` that belong to a tile of `tile` numbers, rows of `width`, from row `first`.
 #[inline]
 fn rows_of<'a, F>(x: Rows<'a, F>, first: usize, tile: &[F], width: usize) -> Rows<'a, F> {
+    if first == 0 && tile.len() == x.len() * width {
+        return x;
+    }
     x.slice(first, tile.len() / width)
 }
 
@@ -195,7 +198,7 @@ impl<F: Float> Layer<F> for Dense<F> {
         if self.activation.needs_input() {
             let z = &mut tape[..y.len()];
             self.for_each_sums(ctx.executor, theta, x, z, |_| {});
-            let z = Rows::new(z, width);
+            let z = Rows::counted(z, x.len(), width);
             for_each_tile(ctx.executor, y, width, width * activation::WORK, |first, y| {
                 y.copy_from_slice(rows_of(z, first, y, width).data());
                 self.activation.forward(width, y);
@@ -216,8 +219,11 @@ impl<F: Float> Layer<F> for Dense<F> {
         let (width, inputs) = (self.units(), self.inputs());
         let dz = dy.into_data();
         let y = pass.y.with_width(width);
-        let z =
-            if self.activation.needs_input() { Some(Rows::new(&pass.tape[..dz.len()], width)) } else { None };
+        let z = if self.activation.needs_input() {
+            Some(Rows::counted(&pass.tape[..dz.len()], y.len(), width))
+        } else {
+            None
+        };
         for_each_tile(ctx.executor, dz, width, width * activation::WORK, |first, dz| {
             let z = z.map_or(&[][..], |z| rows_of(z, first, dz, width).data());
             self.activation.backward(width, z, rows_of(y, first, dz, width).data(), dz);
@@ -225,7 +231,12 @@ impl<F: Float> Layer<F> for Dense<F> {
 
         if let Some(dx) = &mut dx[0] {
             let (w, _) = self.split(theta);
-            matmul::tiles::dz_w(ctx.executor, Rows::new(dz, width), w, RowsMut::new(dx.data(), inputs));
+            matmul::tiles::dz_w(
+                ctx.executor,
+                Rows::counted(dz, y.len(), width),
+                w,
+                RowsMut::counted(dx.data(), y.len(), inputs),
+            );
         }
     }
 
@@ -241,7 +252,7 @@ impl<F: Float> Layer<F> for Dense<F> {
         let x = pass.inputs[0].with_width(inputs);
         let dz = dz.with_width(width);
         let (dw, db) = dtheta.split_at_mut(width * inputs);
-        matmul::tiles::add_dzt_x(ctx.executor, dz, x, RowsMut::new(dw, inputs));
+        matmul::tiles::add_dzt_x(ctx.executor, dz, x, RowsMut::counted(dw, width, inputs));
         if self.bias {
             for dz in dz.iter() {
                 db.iter_mut().zip(dz).for_each(|(db, &dz)| *db += dz);

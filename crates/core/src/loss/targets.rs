@@ -47,7 +47,9 @@ impl<F> TargetData<F> {
         let per_sample = self.per_sample();
         let range = samples.start * per_sample..samples.end * per_sample;
         match self {
-            Self::Values { data, width } => Targets::Values(Rows::new(&data[range], *width)),
+            Self::Values { data, width } => {
+                Targets::Values(Rows::counted(&data[range], samples.len(), *width))
+            }
             Self::Classes { data, .. } => Targets::Classes(&data[range]),
         }
     }

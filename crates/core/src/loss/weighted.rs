@@ -108,7 +108,8 @@ impl<F: Float> Weighted<F> {
             let width = output.shape.len();
             let (own, after) = rest.split_at(width * rows);
             rest = after;
-            let (y, targets, loss) = (Rows::new(own, width), targets.output(index), output.loss.as_ref());
+            let (y, targets, loss) =
+                (Rows::counted(own, rows, width), targets.output(index), output.loss.as_ref());
             totals.push(match self.masking_of(output) {
                 None => Total { sum: loss.value(y, targets), terms: loss.terms(y) },
                 Some(masking) => masked::value(loss, masking, x, y, targets),
@@ -135,8 +136,11 @@ impl<F: Float> Weighted<F> {
             let (own, after) = rest.split_at(width * rows);
             let (own_dy, after_dy) = rest_dy.split_at_mut(width * rows);
             (rest, rest_dy) = (after, after_dy);
-            let (y, dy, targets) =
-                (Rows::new(own, width), RowsMut::new(own_dy, width), targets.output(index));
+            let (y, dy, targets) = (
+                Rows::counted(own, rows, width),
+                RowsMut::counted(own_dy, rows, width),
+                targets.output(index),
+            );
             let (loss, weight) = (output.loss.as_ref(), output.weight);
             totals.push(match self.masking_of(output) {
                 None => {

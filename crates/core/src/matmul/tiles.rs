@@ -32,7 +32,8 @@ pub fn dz_w<F: Float>(executor: &dyn Executor<F>, dz: Rows<'_, F>, w: Rows<'_, F
     }
     let width = w.width();
     for_each_tile(executor, dx.data(), width, w.data().len(), |first, dx| {
-        matmul::dz_w(dz.slice(first, dx.len() / width), w, RowsMut::new(dx, width));
+        let rows = if dx.len() == dz.len() * width { dz.len() } else { dx.len() / width };
+        matmul::dz_w(dz.slice(first, rows), w, RowsMut::counted(dx, rows, width));
     });
 }
 
@@ -49,7 +50,8 @@ pub fn add_dzt_x<F: Float>(
     }
     let width = x.width();
     for_each_tile(executor, dw.data(), width, x.data().len(), |first, dw| {
-        matmul::add_dzt_x(dz, first..first + dw.len() / width, x, RowsMut::new(dw, width));
+        let rows = if dw.len() == dz.width() * width { dz.width() } else { dw.len() / width };
+        matmul::add_dzt_x(dz, first..first + rows, x, RowsMut::counted(dw, rows, width));
     });
 }
 
