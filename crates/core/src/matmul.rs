@@ -18,6 +18,7 @@ use std::ops::Range;
 use kernel::Factor::{Plain, Transposed};
 use kernel::Into::{Add, Replace};
 
+use crate::simd::wide;
 use crate::{Float, Panel, PanelMut, Rows, RowsMut};
 
 pub(crate) use kernel::Kernel;
@@ -27,11 +28,25 @@ pub use part::{a_b, at_b, scaled_a_bt};
 /// Multiply-adds below which plain loops are faster than the kernel's packing.
 const SMALL: usize = 512;
 
+/// Rows, columns or terms up to which loops over the long side are faster than the kernel, which works on squares.
+const NARROW: usize = 4;
+
+/// Multiply-adds above which the kernel is worth its packing even then.
+const NARROW_WORK: usize = 1 << 14;
+
+#[inline]
+fn is_narrow(n: usize, k: usize, m: usize) -> bool {
+    n.min(k).min(m) <= NARROW && n * k * m <= NARROW_WORK
+}
+
 /// `y += x wᵀ`, with `x` `[n, k]`, `w` `[m, k]`, `y` `[n, m]`.
 #[inline]
 pub fn add_x_wt<F: Float>(x: Rows<'_, F>, w: Rows<'_, F>, mut y: RowsMut<'_, F>) {
     debug_assert!(x.width() == w.width() && y.width() == w.len());
     if x.data().len() * y.width() > SMALL {
+        if is_narrow(x.len(), x.width(), w.len()) {
+            return wide(|| add_x_wt_by_rows(x, w, y));
+        }
         return F::product(F::one(), Plain(x.into()), Transposed(w.into()), Add, y.into());
     }
     for (x, y) in x.iter().zip(y.iter_mut()) {
@@ -43,11 +58,19 @@ pub fn add_x_wt<F: Float>(x: Rows<'_, F>, w: Rows<'_, F>, mut y: RowsMut<'_, F>)
 
 /// `dx = dz w`, with `dz` `[n, m]`, `w` `[m, k]`, `dx` `[n, k]`.
 #[inline]
-pub fn dz_w<F: Float>(dz: Rows<'_, F>, w: Rows<'_, F>, mut dx: RowsMut<'_, F>) {
+pub fn dz_w<F: Float>(dz: Rows<'_, F>, w: Rows<'_, F>, dx: RowsMut<'_, F>) {
     debug_assert!(dz.width() == w.len() && dx.width() == w.width());
     if dz.data().len() * w.width() > SMALL {
+        if is_narrow(dz.len(), dz.width(), w.width()) {
+            return wide(|| dz_w_by_rows(dz, w, dx));
+        }
         return F::product(F::one(), Plain(dz.into()), Plain(w.into()), Replace, dx.into());
     }
+    dz_w_by_rows(dz, w, dx);
+}
+
+#[inline(always)]
+fn dz_w_by_rows<F: Float>(dz: Rows<'_, F>, w: Rows<'_, F>, mut dx: RowsMut<'_, F>) {
     for (dz, dx) in dz.iter().zip(dx.iter_mut()) {
         dx.fill(F::zero());
         for (&dz, w) in dz.iter().zip(w.iter()) {
@@ -56,14 +79,45 @@ pub fn dz_w<F: Float>(dz: Rows<'_, F>, w: Rows<'_, F>, mut dx: RowsMut<'_, F>) {
     }
 }
 
+/// Four rows of `w` at a time, whose sums do not wait for each other.
+#[inline(always)]
+fn add_x_wt_by_rows<F: Float>(x: Rows<'_, F>, w: Rows<'_, F>, mut y: RowsMut<'_, F>) {
+    let k = w.width();
+    for (x, y) in x.iter().zip(y.iter_mut()) {
+        let (fours, rest) = y.as_chunks_mut::<4>();
+        let (fours_w, rest_w) = w.data().split_at(fours.len() * 4 * k);
+        for (y, w) in fours.iter_mut().zip(fours_w.chunks_exact(4 * k)) {
+            let (w, rest) = (&w[..2 * k], &w[2 * k..]);
+            let sums = dots([&w[..k], &w[k..], &rest[..k], &rest[k..]], x);
+            y.iter_mut().zip(sums).for_each(|(y, sum)| *y += sum);
+        }
+        for (y, w) in rest.iter_mut().zip(rest_w.chunks_exact(k)) {
+            *y += dots([w], x)[0];
+        }
+    }
+}
+
 /// `dw += dzᵀ x` for the outputs in `outputs`, with `dz` `[n, m]`, `x` `[n, k]`, `dw` `[outputs.len(), k]`.
 #[inline]
-pub fn add_dzt_x<F: Float>(dz: Rows<'_, F>, outputs: Range<usize>, x: Rows<'_, F>, mut dw: RowsMut<'_, F>) {
+pub fn add_dzt_x<F: Float>(dz: Rows<'_, F>, outputs: Range<usize>, x: Rows<'_, F>, dw: RowsMut<'_, F>) {
     debug_assert!(dz.len() == x.len() && dw.width() == x.width());
     if outputs.len() * x.data().len() > SMALL {
+        if is_narrow(outputs.len(), x.len(), x.width()) {
+            return wide(|| add_dzt_x_by_rows(dz, outputs, x, dw));
+        }
         let dz = Panel::of_columns(dz, outputs);
         return F::product(F::one(), Transposed(dz), Plain(x.into()), Add, dw.into());
     }
+    add_dzt_x_by_rows(dz, outputs, x, dw);
+}
+
+#[inline(always)]
+fn add_dzt_x_by_rows<F: Float>(
+    dz: Rows<'_, F>,
+    outputs: Range<usize>,
+    x: Rows<'_, F>,
+    mut dw: RowsMut<'_, F>,
+) {
     for (dz, x) in dz.iter().zip(x.iter()) {
         for (&dz, dw) in dz[outputs.clone()].iter().zip(dw.iter_mut()) {
             add_scaled(dz, x, dw);
@@ -167,13 +221,29 @@ pub fn add_columnst_x<F: Float>(dz: Panel<'_, F>, x: Panel<'_, F>, mut dw: RowsM
     }
 }
 
-#[inline]
+/// Several [`long_dot`]s with one `x`, side by side.
+#[inline(always)]
+fn dots<F: Float, const N: usize>(w: [&[F]; N], x: &[F]) -> [F; N] {
+    let (x, x_rest) = x.as_chunks::<LANES>();
+    let chunks = w.map(|w| w.as_chunks::<LANES>());
+    let mut sums = [[F::zero(); LANES]; N];
+    for (at, x) in x.iter().enumerate() {
+        for (lanes, (w, _)) in sums.iter_mut().zip(&chunks) {
+            for lane in 0..LANES {
+                lanes[lane] += w[at][lane] * x[lane];
+            }
+        }
+    }
+    std::array::from_fn(|i| sums[i].into_iter().sum::<F>() + dot(chunks[i].1, x_rest))
+}
+
+#[inline(always)]
 fn dot<F: Float>(a: &[F], b: &[F]) -> F {
     a.iter().zip(b).fold(F::zero(), |sum, (&a, &b)| sum + a * b)
 }
 
 /// `b += factor a`.
-#[inline]
+#[inline(always)]
 pub fn add_scaled<F: Float>(factor: F, a: &[F], b: &mut [F]) {
     for (b, &a) in b.iter_mut().zip(a) {
         *b += factor * a;
@@ -191,7 +261,17 @@ mod tests {
     /// Each product by its definition, one number at a time, on both sides of `SMALL`.
     #[test]
     fn products_equal_their_definitions() {
-        for (n, m, k) in [(1, 1, 1), (1, 2, 2), (3, 5, 2), (7, 8, 9), (13, 11, 17), (64, 33, 40)] {
+        for (n, m, k) in [
+            (1, 1, 1),
+            (1, 2, 2),
+            (3, 5, 2),
+            (7, 8, 9),
+            (13, 11, 17),
+            (64, 33, 40),
+            (32, 2, 64),
+            (2, 70, 65),
+            (33, 90, 3),
+        ] {
             let (x, w, dz) = (numbers(n * k, 1), numbers(m * k, 2), numbers(n * m, 3));
             let (x_rows, w_rows, dz_rows) = (Rows::new(&x, k), Rows::new(&w, k), Rows::new(&dz, m));
 
