@@ -139,7 +139,7 @@ def machine() -> Json:
         "gcc": output_of("gcc", "-dumpfullversion"),
         "python": platform.python_version(),
         "commit": output_of("git", "rev-parse", "--short", "HEAD"),
-        "changed": bool(output_of("git", "status", "--porcelain", "--untracked-files=no")),
+        "changed": bool(output_of("git", "status", "--porcelain", "crates", "benches", "configs", "Cargo.lock")),
         "load_before": round(os.getloadavg()[0], 2),
     }
 
