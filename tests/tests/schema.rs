@@ -54,11 +54,15 @@ fn the_file_in_configs_is_what_the_program_prints() {
 #[test]
 fn every_config_validates_and_names_the_schema() {
     let validator = validator();
-    for path in files("configs") {
-        let text = text(&path);
-        assert!(text.starts_with("#:schema ./experiment.schema.json\n"), "{}", path.display());
-        if let Err(error) = validator.validate(&json(&text)) {
-            panic!("{}: {} {error}", path.display(), error.instance_path());
+    for (folder, schema) in
+        [("configs", "./experiment.schema.json"), ("configs/bench", "../experiment.schema.json")]
+    {
+        for path in files(folder) {
+            let text = text(&path);
+            assert!(text.starts_with(&format!("#:schema {schema}\n")), "{}", path.display());
+            if let Err(error) = validator.validate(&json(&text)) {
+                panic!("{}: {} {error}", path.display(), error.instance_path());
+            }
         }
     }
 }

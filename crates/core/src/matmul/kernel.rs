@@ -73,15 +73,13 @@ impl_kernel!(f32 f64);
 const MAX_TILES: usize = SIDE * SIDE;
 const SIDE: usize = 8;
 
-fn in_tiles<F: ComplexField>(
+fn in_tiles<F: ComplexField + Sync + Send>(
     executor: &dyn Executor<F>,
     tile: [usize; 2],
     (a, b): (MatRef<'_, F>, MatRef<'_, F>),
     into: Into,
     c: MatMut<'_, F>,
-) where
-    F: Sync + Send,
-{
+) {
     let (rows, columns) = (c.nrows(), c.ncols());
     let [tile_rows, tile_columns] =
         [tile[0].max(rows.div_ceil(SIDE)).max(1), tile[1].max(columns.div_ceil(SIDE)).max(1)];
