@@ -9,6 +9,7 @@ pub mod activation;
 mod columns;
 mod context;
 mod derivation;
+pub mod elementary;
 mod error;
 pub mod executor;
 mod float;
@@ -24,6 +25,7 @@ mod parameter;
 pub mod random;
 mod rows;
 mod shape;
+pub mod simd;
 
 pub use activation::{Activation, Elementwise};
 pub use columns::{Columns, ColumnsMut};

@@ -2,6 +2,7 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
+use crate::elementary::{normal, sigmoid};
 use crate::{Elementwise, Float, Formula};
 
 /// Beyond ±100 the normal distribution and both its approximations are 0 and 1 to the last bit, in either precision.
@@ -24,8 +25,8 @@ const SATURATED: f64 = 100.0;
 /// ```
 /// `y` falls to -0.17 near `x = -0.75` and rises again below: two `x` share a `y`, so `x` is kept.
 ///
-/// Far below 0, `1 + erf` has the absolute precision of a number near 1, not the relative one of a small number, as in
-/// PyTorch.
+/// Both shares of normal numbers are computed from their small side, so they keep their digits far below 0, where `1 +
+/// erf` and `1 + t` lose them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Gelu {
     form: Form,
@@ -54,43 +55,37 @@ impl Gelu {
 const SQRT_2_PI: f64 = FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
 const CUBIC: f64 = 0.044715;
 
-/// Φ, the exact one.
-#[inline]
-fn distribution<F: Float>(x: F) -> F {
-    F::of(0.5) * (F::one() + (x * F::of(FRAC_1_SQRT_2)).erf())
-}
-
-/// `t` of the approximation.
-#[inline]
-fn tanh<F: Float>(x: F) -> F {
-    (F::of(SQRT_2_PI) * (x + F::of(CUBIC) * x * x * x)).tanh()
+/// `Φ` of the approximation: `(1 + tanh u) / 2 = 1 / (1 + exp(-2 u))` keeps the digits of small numbers.
+#[inline(always)]
+fn approximation<F: Float>(x: F) -> F {
+    sigmoid(F::of(2.0 * SQRT_2_PI) * (x + F::of(CUBIC) * x * x * x))
 }
 
 impl Elementwise for Gelu {
     const NEEDS_INPUT: bool = true;
 
-    #[inline]
+    #[inline(always)]
     fn f<F: Float>(&self, x: F) -> F {
         let x = x.clamp(F::of(-SATURATED), F::infinity());
         match self.form {
-            Form::Exact => x * distribution(x),
-            Form::Tanh => x * (F::of(0.5) * (F::one() + tanh(x))),
+            Form::Exact => x * normal(x).0,
+            Form::Tanh => x * approximation(x),
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn df<F: Float>(&self, x: F, _y: F) -> F {
         let x = x.clamp(F::of(-SATURATED), F::of(SATURATED));
         match self.form {
             Form::Exact => {
-                // 1/√(2π) is half of √(2/π).
-                let density = F::of(SQRT_2_PI / 2.0) * (F::of(-0.5) * x * x).exp();
-                distribution(x) + x * density
+                let (share, density) = normal(x);
+                share + x * density
             }
             Form::Tanh => {
-                let t = tanh(x);
+                // 1 - t² is four times σ (1 - σ).
+                let sigma = approximation(x);
                 let du = F::of(SQRT_2_PI) * (F::one() + F::of(3.0 * CUBIC) * x * x);
-                F::of(0.5) * ((F::one() + t) + x * (F::one() - t * t) * du)
+                sigma + F::of(2.0) * x * (sigma * (F::one() - sigma)) * du
             }
         }
     }
