@@ -41,12 +41,14 @@ impl Elementwise for Elu {
 
     #[inline(always)]
     fn f<F: Float>(&self, x: F) -> F {
-        if x > F::zero() { x } else { F::of(self.slope) * exp_m1(x) }
+        let falling = F::of(self.slope) * exp_m1(x);
+        if x > F::zero() { x } else { falling }
     }
 
     #[inline(always)]
     fn df<F: Float>(&self, _x: F, y: F) -> F {
-        if y > F::zero() { F::one() } else { y + F::of(self.slope) }
+        let falling = y + F::of(self.slope);
+        if y > F::zero() { F::one() } else { falling }
     }
 
     fn formula(&self, x: &str) -> Formula {

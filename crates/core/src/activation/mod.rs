@@ -79,11 +79,22 @@ impl<F: Float, A: Elementwise> Activation<F> for A {
     }
 }
 
+/// Numbers whose results are held before they are written.
+const PIECE: usize = 32;
+
 /// `x` becomes `f(x)`, for callers that run within [`wide`] already.
+///
+/// The results take a way round: where `f(x)` may be `x` itself, as with relu, the compiler would leave those numbers out
+/// of the write, and a vector write with gaps is slow.
 #[inline(always)]
 pub(crate) fn apply<F: Float, A: Elementwise>(activation: &A, values: &mut [F]) {
-    for value in values {
-        *value = activation.f(*value);
+    let mut results = [F::zero(); PIECE];
+    for values in values.chunks_mut(PIECE) {
+        let results = &mut results[..values.len()];
+        for (result, &value) in results.iter_mut().zip(&*values) {
+            *result = activation.f(value);
+        }
+        values.copy_from_slice(results);
     }
 }
 
@@ -117,7 +128,7 @@ mod softsign;
 mod tanh;
 
 pub use elu::Elu;
-pub use gelu::Gelu;
+pub use gelu::{Gelu, GeluTanh};
 pub use hard_sigmoid::HardSigmoid;
 pub use hard_tanh::HardTanh;
 pub use leaky_relu::LeakyRelu;
