@@ -4,12 +4,13 @@ use std::iter::Sum;
 
 use ndarray::NdFloat;
 
+use crate::elementary::Coefficients;
 use crate::matmul::Kernel;
 
 /// `f32` or `f64`: everything that layers, losses and optimisers ask of a number.
 ///
 /// Sealed: the kernels are tested for these two types and no other.
-pub trait Float: NdFloat + Sum + Kernel + sealed::Sealed {
+pub trait Float: NdFloat + Sum + Coefficients + Kernel + sealed::Sealed {
     /// The name of the type in experiment files: `"f32"` or `"f64"`.
     const NAME: &'static str;
 
@@ -21,9 +22,6 @@ pub trait Float: NdFloat + Sum + Kernel + sealed::Sealed {
 
     /// The same number as `f64`; exact for both types.
     fn as_f64(self) -> f64;
-
-    /// The error function, erf(x) = 2/sqrt(pi) * integral of exp(-t^2) for t from 0 to x.
-    fn erf(self) -> Self;
 
     /// Appends the little-endian bytes of `values` to `bytes`.
     fn append_le_bytes(values: &[Self], bytes: &mut Vec<u8>);
@@ -42,7 +40,7 @@ mod sealed {
 }
 
 macro_rules! impl_float {
-    ($type:ty, $name:literal, $erf:path) => {
+    ($type:ty, $name:literal) => {
         impl Float for $type {
             const NAME: &'static str = $name;
 
@@ -54,11 +52,6 @@ macro_rules! impl_float {
             #[inline]
             fn as_f64(self) -> f64 {
                 f64::from(self)
-            }
-
-            #[inline]
-            fn erf(self) -> Self {
-                $erf(self)
             }
 
             fn append_le_bytes(values: &[Self], bytes: &mut Vec<u8>) {
@@ -76,8 +69,8 @@ macro_rules! impl_float {
     };
 }
 
-impl_float!(f32, "f32", libm::erff);
-impl_float!(f64, "f64", libm::erf);
+impl_float!(f32, "f32");
+impl_float!(f64, "f64");
 
 #[cfg(test)]
 mod tests {

@@ -8,6 +8,7 @@
 pub mod activation;
 mod context;
 mod derivation;
+pub mod elementary;
 mod error;
 pub mod executor;
 mod float;

@@ -8,7 +8,7 @@
 ///
 /// **The bits are the same on every path.** A vector instruction rounds every lane as the scalar one does, and the
 /// compiler may neither reorder a sum nor contract `a * b + c` to one rounding: only a written `mul_add` is fused, and
-/// the kernels write none.
+/// the kernels write none. A test of [`elementary`](crate::elementary) compares the paths.
 #[inline(always)]
 pub fn wide<R>(work: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(work)

@@ -1,5 +1,6 @@
 //! The exponential linear unit.
 
+use crate::elementary::exp_m1;
 use crate::{Elementwise, Float, Formula};
 
 /// `y = x` for `x > 0` and `y = slope · (exp(x) - 1)` else (Clevert, Unterthiner & Hochreiter, 2016), with `slope`
@@ -38,14 +39,16 @@ impl Default for Elu {
 impl Elementwise for Elu {
     const NEEDS_INPUT: bool = false;
 
-    #[inline]
+    #[inline(always)]
     fn f<F: Float>(&self, x: F) -> F {
-        if x > F::zero() { x } else { F::of(self.slope) * x.exp_m1() }
+        let falling = F::of(self.slope) * exp_m1(x);
+        if x > F::zero() { x } else { falling }
     }
 
-    #[inline]
+    #[inline(always)]
     fn df<F: Float>(&self, _x: F, y: F) -> F {
-        if y > F::zero() { F::one() } else { y + F::of(self.slope) }
+        let falling = y + F::of(self.slope);
+        if y > F::zero() { F::one() } else { falling }
     }
 
     fn formula(&self, x: &str) -> Formula {

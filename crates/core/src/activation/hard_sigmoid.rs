@@ -17,13 +17,13 @@ pub struct HardSigmoid;
 impl Elementwise for HardSigmoid {
     const NEEDS_INPUT: bool = false;
 
-    #[inline]
+    #[inline(always)]
     fn f<F: Float>(&self, x: F) -> F {
         // Divided, as a product with 1/6 would miss the kinks.
         (x / F::of(6.0) + F::of(0.5)).clamp(F::zero(), F::one())
     }
 
-    #[inline]
+    #[inline(always)]
     fn df<F: Float>(&self, _x: F, y: F) -> F {
         if y > F::zero() && y < F::one() { F::of(1.0 / 6.0) } else { F::zero() }
     }

@@ -15,12 +15,12 @@ pub struct HardTanh;
 impl Elementwise for HardTanh {
     const NEEDS_INPUT: bool = false;
 
-    #[inline]
+    #[inline(always)]
     fn f<F: Float>(&self, x: F) -> F {
         x.clamp(-F::one(), F::one())
     }
 
-    #[inline]
+    #[inline(always)]
     fn df<F: Float>(&self, _x: F, y: F) -> F {
         if y.abs() < F::one() { F::one() } else { F::zero() }
     }

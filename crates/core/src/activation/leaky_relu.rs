@@ -37,16 +37,18 @@ impl Default for LeakyRelu {
 impl Elementwise for LeakyRelu {
     const NEEDS_INPUT: bool = false;
 
-    #[inline]
+    #[inline(always)]
     fn f<F: Float>(&self, x: F) -> F {
         // Minus infinity times a slope of 0 would be NaN.
         let x = x.clamp(F::min_value(), F::infinity());
-        if x > F::zero() { x } else { x * F::of(self.slope) }
+        let leak = x * F::of(self.slope);
+        if x > F::zero() { x } else { leak }
     }
 
-    #[inline]
+    #[inline(always)]
     fn df<F: Float>(&self, _x: F, y: F) -> F {
-        if y > F::zero() { F::one() } else { F::of(self.slope) }
+        let slope = F::of(self.slope);
+        if y > F::zero() { F::one() } else { slope }
     }
 
     fn formula(&self, x: &str) -> Formula {

@@ -12,12 +12,12 @@ pub struct Linear;
 impl Elementwise for Linear {
     const NEEDS_INPUT: bool = false;
 
-    #[inline]
+    #[inline(always)]
     fn f<F: Float>(&self, x: F) -> F {
         x
     }
 
-    #[inline]
+    #[inline(always)]
     fn df<F: Float>(&self, _x: F, _y: F) -> F {
         F::one()
     }

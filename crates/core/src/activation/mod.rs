@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use crate::simd::wide;
 use crate::{Float, Formula, Rule};
 
 /// What one activation costs, in multiply-adds of a matrix product: exponentials are dear.
@@ -32,7 +33,8 @@ pub trait Activation<F: Float>: fmt::Debug + Send + Sync {
 
 /// A scalar function `y = f(x)` and its derivative, from which the loops over buffers are compiled.
 ///
-/// Both are total: no input but NaN gives NaN.
+/// Both are total: no input but NaN gives NaN. The loops run within [`wide`]: they become vector instructions if both are marked
+/// `#[inline(always)]` and have selections in place of calls and branches, as the functions of [`elementary`](crate::elementary) have.
 pub trait Elementwise: fmt::Debug + Send + Sync {
     /// Whether [`df`](Elementwise::df) reads `x`; if not, it is given NaN there.
     const NEEDS_INPUT: bool;
@@ -53,21 +55,17 @@ impl<F: Float, A: Elementwise> Activation<F> for A {
     }
 
     fn forward(&self, _width: usize, values: &mut [F]) {
-        for value in values {
-            *value = self.f(*value);
-        }
+        wide(
+            #[inline(always)]
+            || apply(self, values),
+        );
     }
 
     fn backward(&self, _width: usize, x: &[F], y: &[F], dy: &mut [F]) {
-        if A::NEEDS_INPUT {
-            for ((dy, &x), &y) in dy.iter_mut().zip(x).zip(y) {
-                *dy *= self.df(x, y);
-            }
-        } else {
-            for (dy, &y) in dy.iter_mut().zip(y) {
-                *dy *= self.df(F::nan(), y);
-            }
-        }
+        wide(
+            #[inline(always)]
+            || apply_backward(self, x, y, dy),
+        );
     }
 
     fn rule(&self, x: &str) -> Rule {
@@ -77,6 +75,39 @@ impl<F: Float, A: Elementwise> Activation<F> for A {
             derivative: format!("f'({x}) = {derivative}"),
             gradient: format!("d{x} = dy ⊙ f'({x})"),
             slope: Some(format!("f'({x}_j)")),
+        }
+    }
+}
+
+/// Numbers whose results are held before they are written.
+const PIECE: usize = 32;
+
+/// `x` becomes `f(x)`, for callers that run within [`wide`] already.
+///
+/// The results take a way round: where `f(x)` may be `x` itself, as with relu, the compiler would leave those numbers out
+/// of the write, and a vector write with gaps is slow.
+#[inline(always)]
+pub(crate) fn apply<F: Float, A: Elementwise>(activation: &A, values: &mut [F]) {
+    let mut results = [F::zero(); PIECE];
+    for values in values.chunks_mut(PIECE) {
+        let results = &mut results[..values.len()];
+        for (result, &value) in results.iter_mut().zip(&*values) {
+            *result = activation.f(value);
+        }
+        values.copy_from_slice(results);
+    }
+}
+
+/// `dy` becomes `dy f'(x)`, likewise.
+#[inline(always)]
+pub(crate) fn apply_backward<F: Float, A: Elementwise>(activation: &A, x: &[F], y: &[F], dy: &mut [F]) {
+    if A::NEEDS_INPUT {
+        for ((dy, &x), &y) in dy.iter_mut().zip(x).zip(y) {
+            *dy *= activation.df(x, y);
+        }
+    } else {
+        for (dy, &y) in dy.iter_mut().zip(y) {
+            *dy *= activation.df(F::nan(), y);
         }
     }
 }
@@ -97,7 +128,7 @@ mod softsign;
 mod tanh;
 
 pub use elu::Elu;
-pub use gelu::Gelu;
+pub use gelu::{Gelu, GeluTanh};
 pub use hard_sigmoid::HardSigmoid;
 pub use hard_tanh::HardTanh;
 pub use leaky_relu::LeakyRelu;

@@ -16,13 +16,13 @@ pub struct Relu;
 impl Elementwise for Relu {
     const NEEDS_INPUT: bool = false;
 
-    #[inline]
+    #[inline(always)]
     fn f<F: Float>(&self, x: F) -> F {
         // Not `max`, which would turn NaN into 0 and hide that a training has diverged.
         if x < F::zero() { F::zero() } else { x }
     }
 
-    #[inline]
+    #[inline(always)]
     fn df<F: Float>(&self, _x: F, y: F) -> F {
         if y > F::zero() { F::one() } else { F::zero() }
     }

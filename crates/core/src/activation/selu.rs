@@ -1,5 +1,6 @@
 //! The self-normalising exponential linear unit.
 
+use crate::elementary::exp_m1;
 use crate::{Elementwise, Float, Formula};
 
 /// λ: the slope above 0.
@@ -25,12 +26,12 @@ pub struct Selu;
 impl Elementwise for Selu {
     const NEEDS_INPUT: bool = false;
 
-    #[inline]
+    #[inline(always)]
     fn f<F: Float>(&self, x: F) -> F {
-        if x > F::zero() { F::of(SCALE) * x } else { F::of(SLOPE) * x.exp_m1() }
+        if x > F::zero() { F::of(SCALE) * x } else { F::of(SLOPE) * exp_m1(x) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn df<F: Float>(&self, _x: F, y: F) -> F {
         if y > F::zero() { F::of(SCALE) } else { y + F::of(SLOPE) }
     }

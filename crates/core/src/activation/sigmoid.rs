@@ -1,5 +1,6 @@
 //! The logistic function, the notebook's only activation.
 
+use crate::elementary::sigmoid;
 use crate::{Elementwise, Float, Formula};
 
 /// `y = 1 / (1 + exp(-x))`, which packs the real line into (0, 1).
@@ -10,20 +11,20 @@ use crate::{Elementwise, Float, Formula};
 ///       = 1/(1 + exp(-x)) · exp(-x)/(1 + exp(-x))
 ///       = y · (1 - y)                               as exp(-x)/(1 + exp(-x)) = 1 - y
 /// ```
-/// The derivative needs `y` alone, so `x` need not be kept. For large negative `x` the exponential overflows to
-/// infinity and `y` is 0, its limit: no NaN.
+/// The derivative needs `y` alone, so `x` need not be kept. Far below 0, `y` is
+/// `exp(x)` down to the smallest numbers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sigmoid;
 
 impl Elementwise for Sigmoid {
     const NEEDS_INPUT: bool = false;
 
-    #[inline]
+    #[inline(always)]
     fn f<F: Float>(&self, x: F) -> F {
-        F::one() / (F::one() + (-x).exp())
+        sigmoid(x)
     }
 
-    #[inline]
+    #[inline(always)]
     fn df<F: Float>(&self, _x: F, y: F) -> F {
         y * (F::one() - y)
     }

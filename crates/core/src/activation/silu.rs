@@ -1,5 +1,6 @@
 //! The sigmoid linear unit, also known as swish.
 
+use crate::elementary::sigmoid;
 use crate::{Elementwise, Float, Formula};
 
 /// Beyond ±1000 the sigmoid is 0 or 1 to the last bit, in either precision. Clamping there keeps infinity from meeting
@@ -18,21 +19,16 @@ const SATURATED: f64 = 1000.0;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silu;
 
-#[inline]
-fn sigmoid<F: Float>(x: F) -> F {
-    F::one() / (F::one() + (-x).exp())
-}
-
 impl Elementwise for Silu {
     const NEEDS_INPUT: bool = true;
 
-    #[inline]
+    #[inline(always)]
     fn f<F: Float>(&self, x: F) -> F {
         let x = x.clamp(F::of(-SATURATED), F::infinity());
         x * sigmoid(x)
     }
 
-    #[inline]
+    #[inline(always)]
     fn df<F: Float>(&self, x: F, _y: F) -> F {
         let x = x.clamp(F::of(-SATURATED), F::of(SATURATED));
         let sigma = sigmoid(x);

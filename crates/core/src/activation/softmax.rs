@@ -1,5 +1,7 @@
 //! Softmax over groups of numbers: scores to probabilities.
 
+use crate::elementary::{softmax, softmax_backward};
+use crate::simd::wide;
 use crate::{Activation, Float, Rule};
 
 /// `y_i = exp(x_i) / sum_j exp(x_j)` within consecutive groups of `classes` numbers of a row (its last axis).
@@ -35,26 +37,17 @@ impl<F: Float> Activation<F> for Softmax {
     }
 
     fn forward(&self, _width: usize, values: &mut [F]) {
-        for group in values.chunks_exact_mut(self.classes) {
-            let max = group.iter().copied().fold(F::neg_infinity(), F::max);
-            let mut sum = F::zero();
-            for value in &mut *group {
-                *value = (*value - max).exp();
-                sum += *value;
-            }
-            for value in group {
-                *value /= sum;
-            }
-        }
+        wide(
+            #[inline(always)]
+            || softmax(values, self.classes),
+        );
     }
 
     fn backward(&self, _width: usize, _x: &[F], y: &[F], dy: &mut [F]) {
-        for (dy, y) in dy.chunks_exact_mut(self.classes).zip(y.chunks_exact(self.classes)) {
-            let inner: F = dy.iter().zip(y).map(|(&dy, &y)| dy * y).sum();
-            for (dy, &y) in dy.iter_mut().zip(y) {
-                *dy = y * (*dy - inner);
-            }
-        }
+        wide(
+            #[inline(always)]
+            || softmax_backward(y, dy, self.classes),
+        );
     }
 
     fn rule(&self, x: &str) -> Rule {

@@ -1,5 +1,6 @@
 //! The smooth rectifier.
 
+use crate::elementary::{exp, exp_m1, log_1p_unit};
 use crate::{Elementwise, Float, Formula};
 
 /// `y = log(1 + exp(x))`, a smooth `max(x, 0)` (Dugas, Bengio, Bélisle, Nadeau & Garcia, 2001).
@@ -20,14 +21,14 @@ pub struct Softplus;
 impl Elementwise for Softplus {
     const NEEDS_INPUT: bool = false;
 
-    #[inline]
+    #[inline(always)]
     fn f<F: Float>(&self, x: F) -> F {
-        x.max(F::zero()) + (-x.abs()).exp().ln_1p()
+        x.max(F::zero()) + log_1p_unit(exp(-x.abs()))
     }
 
-    #[inline]
+    #[inline(always)]
     fn df<F: Float>(&self, _x: F, y: F) -> F {
-        -(-y).exp_m1()
+        -exp_m1(-y)
     }
 
     fn formula(&self, x: &str) -> Formula {

@@ -19,14 +19,14 @@ pub struct Softsign;
 impl Elementwise for Softsign {
     const NEEDS_INPUT: bool = false;
 
-    #[inline]
+    #[inline(always)]
     fn f<F: Float>(&self, x: F) -> F {
         // Infinity over infinity would be NaN.
         let x = x.clamp(F::min_value(), F::max_value());
         x / (F::one() + x.abs())
     }
 
-    #[inline]
+    #[inline(always)]
     fn df<F: Float>(&self, _x: F, y: F) -> F {
         let rest = F::one() - y.abs();
         rest * rest

@@ -1,5 +1,6 @@
 //! The hyperbolic tangent.
 
+use crate::elementary::tanh;
 use crate::{Elementwise, Float, Formula};
 
 /// `y = tanh(x) = (exp(x) - exp(-x)) / (exp(x) + exp(-x))`, a sigmoid with outputs in (-1, 1) around 0
@@ -18,12 +19,12 @@ pub struct Tanh;
 impl Elementwise for Tanh {
     const NEEDS_INPUT: bool = false;
 
-    #[inline]
+    #[inline(always)]
     fn f<F: Float>(&self, x: F) -> F {
-        x.tanh()
+        tanh(x)
     }
 
-    #[inline]
+    #[inline(always)]
     fn df<F: Float>(&self, _x: F, y: F) -> F {
         F::one() - y * y
     }

@@ -1,7 +1,9 @@
 //! Softmax along any axis: scores to shares.
 
 use crate::activation::{self, WORK};
+use crate::elementary::exp;
 use crate::executor::for_each_tile;
+use crate::simd::wide;
 use crate::{Activation, Ctx, Derivation, Error, Float, Layer, Parameter, Pass, Rows, RowsMut, Shape};
 
 /// Columns that are worked on side by side where the axis is not the last.
@@ -53,21 +55,29 @@ impl Softmax {
 /// Calls `work(first, count)` for pieces of `inner` columns.
 #[inline]
 fn each_lanes(inner: usize, mut work: impl FnMut(usize, usize)) {
-    for first in (0..inner).step_by(LANES) {
-        work(first, LANES.min(inner - first));
-    }
+    wide(
+        #[inline(always)]
+        || {
+            for first in (0..inner).step_by(LANES) {
+                work(first, LANES.min(inner - first));
+            }
+        },
+    );
 }
 
 /// Softmax down `count` neighbouring columns of `block`, rows of `inner` numbers, from column `first` on.
+#[inline(always)]
 fn columns_forward<F: Float>(block: &mut [F], inner: usize, first: usize, count: usize) {
     let mut max = [F::neg_infinity(); LANES];
     for row in block.chunks_exact(inner) {
-        max.iter_mut().zip(&row[first..][..count]).for_each(|(max, &x)| *max = max.max(x));
+        max.iter_mut()
+            .zip(&row[first..][..count])
+            .for_each(|(max, &x)| *max = if *max > x { *max } else { x });
     }
     let mut sum = [F::zero(); LANES];
     for row in block.chunks_exact_mut(inner) {
         for ((value, sum), &max) in row[first..][..count].iter_mut().zip(&mut sum).zip(&max) {
-            *value = (*value - max).exp();
+            *value = exp(*value - max);
             *sum += *value;
         }
     }
@@ -77,6 +87,7 @@ fn columns_forward<F: Float>(block: &mut [F], inner: usize, first: usize, count:
 }
 
 /// `dx = y ⊙ (dx - Σ dx y)` in place, down the same columns.
+#[inline(always)]
 fn columns_backward<F: Float>(y: &[F], dx: &mut [F], inner: usize, first: usize, count: usize) {
     let mut sum = [F::zero(); LANES];
     for (y, dx) in y.chunks_exact(inner).zip(dx.chunks_exact(inner)) {
@@ -131,7 +142,11 @@ impl<F: Float> Layer<F> for Softmax {
                 return activation::Softmax::new(self.len).forward(block, y);
             }
             for y in y.chunks_exact_mut(block) {
-                each_lanes(self.inner, |first, count| columns_forward(y, self.inner, first, count));
+                each_lanes(
+                    self.inner,
+                    #[inline(always)]
+                    |first, count| columns_forward(y, self.inner, first, count),
+                );
             }
         });
     }
@@ -154,7 +169,11 @@ impl<F: Float> Layer<F> for Softmax {
                 return activation::Softmax::new(self.len).backward(block, &[], y, dx);
             }
             for (y, dx) in y.chunks_exact(block).zip(dx.chunks_exact_mut(block)) {
-                each_lanes(self.inner, |first, count| columns_backward(y, dx, self.inner, first, count));
+                each_lanes(
+                    self.inner,
+                    #[inline(always)]
+                    |first, count| columns_backward(y, dx, self.inner, first, count),
+                );
             }
         });
     }

@@ -1,5 +1,6 @@
 //! Cross-entropy of yes-or-no targets, against probabilities and against logits.
 
+use crate::elementary::{exp, log_1p_unit, sigmoid};
 use crate::{Float, Formula, Pointwise};
 
 /// The least logarithm of a probability: PyTorch's.
@@ -26,19 +27,19 @@ const MIN_VARIANCE: f64 = 1e-12;
 pub struct BinaryCrossEntropy;
 
 /// `log`, at least [`MIN_LOG`]. Not `max`, which would turn NaN into a bound.
-#[inline]
+#[inline(always)]
 fn bounded<F: Float>(log: F) -> F {
     let min = F::of(MIN_LOG);
     if log < min { min } else { log }
 }
 
 impl Pointwise for BinaryCrossEntropy {
-    #[inline]
+    #[inline(always)]
     fn value<F: Float>(&self, y: F, t: F) -> F {
         -(t * bounded(y.ln()) + (F::one() - t) * bounded((-y).ln_1p()))
     }
 
-    #[inline]
+    #[inline(always)]
     fn derivative<F: Float>(&self, y: F, t: F) -> F {
         (y - t) / (y * (F::one() - y)).max(F::of(MIN_VARIANCE))
     }
@@ -66,14 +67,14 @@ impl Pointwise for BinaryCrossEntropy {
 pub struct BinaryCrossEntropyWithLogits;
 
 impl Pointwise for BinaryCrossEntropyWithLogits {
-    #[inline]
+    #[inline(always)]
     fn value<F: Float>(&self, z: F, t: F) -> F {
-        z.max(F::zero()) - z * t + (-z.abs()).exp().ln_1p()
+        z.max(F::zero()) - z * t + log_1p_unit(exp(-z.abs()))
     }
 
-    #[inline]
+    #[inline(always)]
     fn derivative<F: Float>(&self, z: F, t: F) -> F {
-        F::one() / (F::one() + (-z).exp()) - t
+        sigmoid(z) - t
     }
 
     fn formula(&self) -> Formula {

@@ -1,6 +1,8 @@
 //! Cross-entropy of class indices against scores: log-softmax and negative log-likelihood in one.
 
+use crate::elementary::{exp_of_differences, max, sum, sum_of_exp};
 use crate::loss::{Loss, TargetKind, Targets};
+use crate::simd::wide;
 use crate::{Float, Rows, RowsMut, Rule};
 
 /// `-log softmax(y)_t` for scores (logits) `y` of the classes and the index `t` of the right one, summed over samples
@@ -28,11 +30,25 @@ impl CrossEntropy {
     }
 }
 
-/// `m` and `log s` of one group of scores.
-fn log_sum_exp<F: Float>(scores: &[F]) -> (F, F) {
-    let max = scores.iter().copied().fold(F::neg_infinity(), F::max);
-    let sum: F = scores.iter().map(|&score| (score - max).exp()).sum();
-    (max, sum.ln())
+/// `log s + m - y_t`. Difference first: `m + log s` would lose the small log beside a huge score.
+#[inline(always)]
+fn term<F: Float>(sum: F, max: F, score: F) -> f64 {
+    (sum.ln() + (max - score)).as_f64()
+}
+
+/// Makes gradients of the scores that `dy` holds, and returns the sum of the terms.
+#[inline(always)]
+fn write_gradient<F: Float>(scores: &[F], targets: &[u32], scale: F, dy: &mut [F], classes: usize) -> f64 {
+    let mut total = 0.0;
+    exp_of_differences(dy, classes, |index, dy| {
+        let (scores, target) = (&scores[index * classes..][..classes], targets[index] as usize);
+        let sum = sum(dy);
+        total += term(sum, max(scores), scores[target]);
+        let factor = scale / sum;
+        dy.iter_mut().for_each(|dy| *dy *= factor);
+        dy[target] -= scale;
+    });
+    total
 }
 
 impl<F: Float> Loss<F> for CrossEntropy {
@@ -45,36 +61,26 @@ impl<F: Float> Loss<F> for CrossEntropy {
     }
 
     fn value(&self, y: Rows<'_, F>, targets: Targets<'_, F>) -> f64 {
-        let groups = y.data().chunks_exact(self.classes);
-        groups
-            .zip(targets.classes())
-            .map(|(scores, &target)| {
-                let (max, log_sum) = log_sum_exp(scores);
-                // Difference first: `max + log_sum` would lose the small log beside a huge score.
-                (log_sum + (max - scores[target as usize])).as_f64()
-            })
-            .sum()
+        wide(
+            #[inline(always)]
+            || {
+                let groups = y.data().chunks_exact(self.classes).zip(targets.classes());
+                let terms = groups.map(|(scores, &target)| {
+                    let max = max(scores);
+                    term(sum_of_exp(scores, max), max, scores[target as usize])
+                });
+                terms.sum()
+            },
+        )
     }
 
     fn gradient(&self, y: Rows<'_, F>, targets: Targets<'_, F>, scale: F, mut dy: RowsMut<'_, F>) -> f64 {
-        let mut total = 0.0;
-        let groups = y.data().chunks_exact(self.classes).zip(dy.data().chunks_exact_mut(self.classes));
-        for ((scores, dy), &target) in groups.zip(targets.classes()) {
-            let target = target as usize;
-            let max = scores.iter().copied().fold(F::neg_infinity(), F::max);
-            let mut sum = F::zero();
-            for (dy, &score) in dy.iter_mut().zip(scores) {
-                *dy = (score - max).exp();
-                sum += *dy;
-            }
-            total += (sum.ln() + (max - scores[target])).as_f64();
-            let factor = scale / sum;
-            for dy in &mut *dy {
-                *dy *= factor;
-            }
-            dy[target] -= scale;
-        }
-        total
+        let (scores, targets, dy) = (y.data(), targets.classes(), dy.data());
+        dy.copy_from_slice(scores);
+        wide(
+            #[inline(always)]
+            || write_gradient(scores, targets, scale, dy, self.classes),
+        )
     }
 
     fn rule(&self) -> Rule {

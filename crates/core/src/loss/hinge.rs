@@ -14,14 +14,14 @@ use crate::{Float, Formula, Pointwise};
 pub struct Hinge;
 
 impl Pointwise for Hinge {
-    #[inline]
+    #[inline(always)]
     fn value<F: Float>(&self, y: F, t: F) -> F {
         let lack = F::one() - t * y;
         // Not `max`, which would turn NaN into 0.
         if lack < F::zero() { F::zero() } else { lack }
     }
 
-    #[inline]
+    #[inline(always)]
     fn derivative<F: Float>(&self, y: F, t: F) -> F {
         if t * y >= F::one() { F::zero() } else { -t }
     }

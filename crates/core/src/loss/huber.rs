@@ -15,14 +15,14 @@ use crate::{Float, Formula, Pointwise};
 pub struct Huber;
 
 impl Pointwise for Huber {
-    #[inline]
+    #[inline(always)]
     fn value<F: Float>(&self, y: F, t: F) -> F {
         let error = (y - t).abs();
         let half = F::of(0.5);
         if error < F::one() { half * error * error } else { error - half }
     }
 
-    #[inline]
+    #[inline(always)]
     fn derivative<F: Float>(&self, y: F, t: F) -> F {
         (y - t).clamp(-F::one(), F::one())
     }

@@ -14,12 +14,12 @@ use crate::{Float, Formula, Pointwise};
 pub struct Mae;
 
 impl Pointwise for Mae {
-    #[inline]
+    #[inline(always)]
     fn value<F: Float>(&self, y: F, t: F) -> F {
         (y - t).abs()
     }
 
-    #[inline]
+    #[inline(always)]
     fn derivative<F: Float>(&self, y: F, t: F) -> F {
         let error = y - t;
         // The sign of a floating-point zero is ±1.

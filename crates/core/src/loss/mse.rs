@@ -10,13 +10,13 @@ use crate::{Float, Formula, Pointwise};
 pub struct Mse;
 
 impl Pointwise for Mse {
-    #[inline]
+    #[inline(always)]
     fn value<F: Float>(&self, y: F, t: F) -> F {
         let error = y - t;
         error * error
     }
 
-    #[inline]
+    #[inline(always)]
     fn derivative<F: Float>(&self, y: F, t: F) -> F {
         (y - t) + (y - t)
     }

@@ -143,10 +143,10 @@ impl ActivationSpec for GeluSpec {
     }
 
     fn build<F: Float>(&self, _output: &Shape) -> Box<dyn Activation<F>> {
-        Box::new(match self.approximate {
-            Approximation::None => Gelu::exact(),
-            Approximation::Tanh => Gelu::tanh(),
-        })
+        match self.approximate {
+            Approximation::None => Box::new(Gelu::exact()),
+            Approximation::Tanh => Box::new(Gelu::tanh()),
+        }
     }
 }
 

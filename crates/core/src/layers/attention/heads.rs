@@ -3,15 +3,14 @@
 use std::ops::Range;
 
 use crate::Float;
+use crate::elementary::{exp, max, sum};
 use crate::matmul::{a_b, at_b, scaled_a_bt};
+use crate::simd::wide;
 use crate::{Panel, PanelMut};
 
 /// Queries that share one rectangle of keys where later keys are hidden: within it half is computed in vain, across
 /// rectangles nothing.
 const CAUSAL_BLOCK: usize = 32;
-
-/// Sums that run side by side, so that they vectorise; their order is fixed.
-const LANES: usize = 8;
 
 /// The sizes of the heads of a layer.
 #[derive(Clone, Copy, Debug)]
@@ -132,13 +131,18 @@ impl Heads {
             let scores = PanelMut::new(&mut a[queries.start * stride..], queries.len(), keys.len(), stride);
             let (q, k) = (q.head(self, head, queries.clone()), k.head(self, head, keys.clone()));
             scaled_a_bt(scale, q, k, scores);
-            for query in queries {
-                let row = &mut a[query * stride..query * stride + keys.len()];
-                let visible = if self.is_causal { query + 1 } else { self.keys };
-                let (row, hidden) = row.split_at_mut(visible);
-                hidden.fill(F::zero());
-                softmax(row, mask.map(|mask| &mask[..visible]));
-            }
+            let row_of = |query: usize| query * stride..query * stride + keys.len();
+            wide(
+                #[inline(always)]
+                || {
+                    for query in queries {
+                        let visible = if self.is_causal { query + 1 } else { self.keys };
+                        let (row, hidden) = a[row_of(query)].split_at_mut(visible);
+                        hidden.fill(F::zero());
+                        softmax(row, mask.map(|mask| &mask[..visible]));
+                    }
+                },
+            );
         }
     }
 
@@ -207,6 +211,7 @@ impl Heads {
 }
 
 /// The softmax of the scores whose mask is not zero; the others get 0. Without any, all do.
+#[inline(always)]
 fn softmax<F: Float>(scores: &mut [F], mask: Option<&[F]>) {
     if let Some(mask) = mask {
         if mask.iter().all(|&counts| counts == F::zero()) {
@@ -218,31 +223,14 @@ fn softmax<F: Float>(scores: &mut [F], mask: Option<&[F]>) {
             }
         }
     }
-    let max = in_lanes(scores, F::neg_infinity(), |a, b| if a > b { a } else { b });
+    let max = max(scores);
     for score in &mut *scores {
-        *score = (*score - max).exp();
+        *score = exp(*score - max);
     }
-    let factor = F::one() / in_lanes(scores, F::zero(), |a, b| a + b);
+    let factor = F::one() / sum(scores);
     for score in scores {
         *score *= factor;
     }
-}
-
-/// Joins numbers in lanes, then the lanes.
-#[inline]
-fn in_lanes<F: Float>(values: &[F], start: F, join: impl Fn(F, F) -> F) -> F {
-    let mut lanes = [start; LANES];
-    let chunks = values.chunks_exact(LANES);
-    let rest = chunks.remainder();
-    for chunk in chunks {
-        for (lane, &value) in lanes.iter_mut().zip(chunk) {
-            *lane = join(*lane, value);
-        }
-    }
-    for (lane, &value) in lanes.iter_mut().zip(rest) {
-        *lane = join(*lane, value);
-    }
-    lanes.into_iter().fold(start, join)
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use super::Recurrent;
 use super::cell::{Cell, CellText, InputBlock, Step, StepBack};
-use crate::activation::{Sigmoid, Tanh};
-use crate::{Activation, Float};
+use crate::Float;
+use crate::activation::{Sigmoid, Tanh, apply};
 
 /// A GRU layer; see [`GruCell`].
 pub type Gru = Recurrent<GruCell>;
@@ -55,25 +55,25 @@ impl Cell for GruCell {
     const MEMORY: usize = 0;
     const CARRIED: usize = 0;
 
-    #[inline]
+    #[inline(always)]
     fn forward<F: Float>(&self, step: Step<'_, F>) {
         let Step { sums, h_before, h, .. } = step;
         let units = h.len();
         let (reset_update, rest) = sums.split_at_mut(2 * units);
         let (q, n) = rest.split_at_mut(units);
-        Sigmoid.forward(units, reset_update);
+        apply(&Sigmoid, reset_update);
         let (r, z) = reset_update.split_at(units);
         let (q, z, h_before) = (&q[..units], &z[..units], &h_before[..units]);
         for unit in 0..units {
             n[unit] += r[unit] * q[unit];
         }
-        Tanh.forward(units, n);
+        apply(&Tanh, n);
         for unit in 0..units {
             h[unit] = (F::one() - z[unit]) * n[unit] + z[unit] * h_before[unit];
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn backward<F: Float>(&self, step: StepBack<'_, F>) {
         let StepBack { sums, h_before, dh, .. } = step;
         let units = dh.len();

@@ -2,8 +2,8 @@
 
 use super::Recurrent;
 use super::cell::{Cell, CellText, InputBlock, Step, StepBack};
-use crate::activation::{Sigmoid, Tanh};
-use crate::{Activation, Float};
+use crate::Float;
+use crate::activation::{Sigmoid, Tanh, apply};
 
 /// An LSTM layer; see [`LstmCell`].
 pub type Lstm = Recurrent<LstmCell>;
@@ -54,15 +54,15 @@ impl Cell for LstmCell {
     const MEMORY: usize = 2;
     const CARRIED: usize = 1;
 
-    #[inline]
+    #[inline(always)]
     fn forward<F: Float>(&self, step: Step<'_, F>) {
         let Step { sums, memory_before, memory, h, .. } = step;
         let units = h.len();
         let (input_forget, rest) = sums.split_at_mut(2 * units);
         let (g, o) = rest.split_at_mut(units);
-        Sigmoid.forward(units, input_forget);
-        Tanh.forward(units, g);
-        Sigmoid.forward(units, o);
+        apply(&Sigmoid, input_forget);
+        apply(&Tanh, g);
+        apply(&Sigmoid, o);
 
         let (i, f) = input_forget.split_at(units);
         let (c, tanh_c) = memory.split_at_mut(units);
@@ -72,13 +72,13 @@ impl Cell for LstmCell {
             c[unit] = f[unit] * c_before[unit] + i[unit] * g[unit];
         }
         tanh_c.copy_from_slice(c);
-        Tanh.forward(units, tanh_c);
+        apply(&Tanh, tanh_c);
         for unit in 0..units {
             h[unit] = o[unit] * tanh_c[unit];
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn backward<F: Float>(&self, step: StepBack<'_, F>) {
         let StepBack { sums, memory_before, memory, dh, dmemory: dc, .. } = step;
         let units = dh.len();

@@ -2,8 +2,8 @@
 
 use super::Recurrent;
 use super::cell::{Cell, CellText, InputBlock, Step, StepBack};
-use crate::activation::{Relu, Tanh};
-use crate::{Activation, Elementwise, Float};
+use crate::activation::{Relu, Tanh, apply, apply_backward};
+use crate::{Elementwise, Float};
 
 /// A simple recurrent layer; see [`SimpleRnnCell`].
 pub type SimpleRnn = Recurrent<SimpleRnnCell>;
@@ -48,23 +48,23 @@ impl Cell for SimpleRnnCell {
     const MEMORY: usize = 0;
     const CARRIED: usize = 0;
 
-    #[inline]
+    #[inline(always)]
     fn forward<F: Float>(&self, step: Step<'_, F>) {
         let Step { sums, h, .. } = step;
         h.copy_from_slice(sums);
         match self {
-            Self::Tanh => Tanh.forward(h.len(), h),
-            Self::Relu => Relu.forward(h.len(), h),
+            Self::Tanh => apply(&Tanh, h),
+            Self::Relu => apply(&Relu, h),
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn backward<F: Float>(&self, step: StepBack<'_, F>) {
         let StepBack { sums: dz, h, dh, .. } = step;
         dz.copy_from_slice(dh);
         match self {
-            Self::Tanh => Tanh.backward(h.len(), &[], h, dz),
-            Self::Relu => Relu.backward(h.len(), &[], h, dz),
+            Self::Tanh => apply_backward(&Tanh, &[], h, dz),
+            Self::Relu => apply_backward(&Relu, &[], h, dz),
         }
         dh.fill(F::zero());
     }

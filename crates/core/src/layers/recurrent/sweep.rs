@@ -2,6 +2,7 @@
 
 use super::cell::{Cell, Step, StepBack};
 use super::tape::Sizes;
+use crate::simd::wide;
 use crate::{Float, Panel, PanelMut, Rows, RowsMut, matmul};
 
 /// The parameters of a direction; no biases are two empty slices.
@@ -58,13 +59,13 @@ impl<F: Float, C: Cell> Sweep<'_, F, C> {
         step.checked_sub(1).map(|step| self.time(step))
     }
 
-    #[inline]
+    #[inline(always)]
     fn is_padding(&self, row: usize, time: usize) -> bool {
         self.mask.is_some_and(|mask| mask.data()[row * mask.width() + time] == F::zero())
     }
 
     /// The state of a row within those of a step.
-    #[inline]
+    #[inline(always)]
     fn state<'s>(&self, states: &'s [F], row: usize) -> &'s [F] {
         let columns = self.sizes.columns(self.direction);
         &states[row * self.sizes.width()..][columns]
@@ -94,19 +95,24 @@ impl<F: Float, C: Cell> Sweep<'_, F, C> {
                 let sums = PanelMut::of_columns(RowsMut::new(sums, sums_width), 0..self.sizes.gates);
                 matmul::add_columns_w(h, w_hht, sums);
             }
-            for row in 0..self.rows {
-                let h_before = self.state(states_before, row);
-                let h = &mut states[row * width + self.direction * units..][..units];
-                let memory_before = slot(memory_before, memory_width, row);
-                let memory = slot_mut(memory, memory_width, row);
-                if self.is_padding(row, time) {
-                    h.copy_from_slice(h_before);
-                    memory.copy_from_slice(memory_before);
-                } else {
-                    let sums = slot_mut(sums, sums_width, row);
-                    self.cell.forward(Step { sums, h_before, memory_before, memory, h });
-                }
-            }
+            wide(
+                #[inline(always)]
+                || {
+                    for row in 0..self.rows {
+                        let h_before = self.state(states_before, row);
+                        let h = &mut states[row * width + self.direction * units..][..units];
+                        let memory_before = slot(memory_before, memory_width, row);
+                        let memory = slot_mut(memory, memory_width, row);
+                        if self.is_padding(row, time) {
+                            h.copy_from_slice(h_before);
+                            memory.copy_from_slice(memory_before);
+                        } else {
+                            let sums = slot_mut(sums, sums_width, row);
+                            self.cell.forward(Step { sums, h_before, memory_before, memory, h });
+                        }
+                    }
+                },
+            );
         }
     }
 
@@ -158,27 +164,32 @@ impl<F: Float, C: Cell> Sweep<'_, F, C> {
             let states = slot(states, self.rows * width, time);
             let memory = slot(memory, self.rows * memory_width, time);
             let sums = slot_mut(sums, self.rows * sums_width, time);
-            for row in 0..self.rows {
-                let dh = slot_mut(dh, units, row);
-                let sums = slot_mut(sums, sums_width, row);
-                if self.is_padding(row, time) {
-                    sums.fill(F::zero());
-                    continue;
-                }
-                if let Incoming::Sequence(dy) = incoming {
-                    let dy = self.state(slot(dy, self.rows * width, time), row);
-                    dh.iter_mut().zip(dy).for_each(|(dh, &dy)| *dh += dy);
-                }
-                self.cell.backward(StepBack {
-                    sums,
-                    h_before: self.state(states_before, row),
-                    h: self.state(states, row),
-                    memory_before: slot(memory_before, memory_width, row),
-                    memory: slot(memory, memory_width, row),
-                    dh,
-                    dmemory: slot_mut(dmemory, carried, row),
-                });
-            }
+            wide(
+                #[inline(always)]
+                || {
+                    for row in 0..self.rows {
+                        let dh = slot_mut(dh, units, row);
+                        let sums = slot_mut(sums, sums_width, row);
+                        if self.is_padding(row, time) {
+                            sums.fill(F::zero());
+                            continue;
+                        }
+                        if let Incoming::Sequence(dy) = incoming {
+                            let dy = self.state(slot(dy, self.rows * width, time), row);
+                            dh.iter_mut().zip(dy).for_each(|(dh, &dy)| *dh += dy);
+                        }
+                        self.cell.backward(StepBack {
+                            sums,
+                            h_before: self.state(states_before, row),
+                            h: self.state(states, row),
+                            memory_before: slot(memory_before, memory_width, row),
+                            memory: slot(memory, memory_width, row),
+                            dh,
+                            dmemory: slot_mut(dmemory, carried, row),
+                        });
+                    }
+                },
+            );
             if before.is_some() {
                 let dsums = Panel::of_columns(Rows::new(sums, sums_width), 0..self.sizes.gates);
                 matmul::add_columns_w(dsums, self.weights.w_hh, RowsMut::new(dh, units).into());
@@ -211,18 +222,18 @@ pub(super) fn transpose<F: Float>(w: Rows<'_, F>, transposed: &mut [F]) {
 }
 
 /// The `index`-th of consecutive slices of `len` numbers.
-#[inline]
+#[inline(always)]
 fn slot<F>(data: &[F], len: usize, index: usize) -> &[F] {
     &data[index * len..][..len]
 }
 
-#[inline]
+#[inline(always)]
 fn slot_mut<F>(data: &mut [F], len: usize, index: usize) -> &mut [F] {
     &mut data[index * len..][..len]
 }
 
 /// The slice of `before`, or `blank` if there is none, and that of `at`, its neighbour.
-#[inline]
+#[inline(always)]
 fn slots<'a, F>(
     data: &'a mut [F],
     len: usize,

@@ -1,0 +1,152 @@
+//! The exponential function, and what it lacks to 1.
+
+use super::polynomial;
+use crate::Float;
+
+/// `x` as `k log 2 + high + correction`, and `exp` of the two parts of the rest.
+struct Reduced<F> {
+    /// `k`, a whole number.
+    k: F,
+    /// `x - k log 2` but for the low bits of log 2: exact.
+    high: F,
+    /// `exp(x - k log 2) - 1 - high`, small beside `high`.
+    rest: F,
+}
+
+/// The reduction that both functions share, for an `x` within the range of `exp`.
+#[inline(always)]
+fn reduce<F: Float>(x: F) -> Reduced<F> {
+    let k = (x * F::INVERSE_LN_2 + F::ROUNDER) - F::ROUNDER;
+    let high = x - k * F::LN_2_HIGH;
+    let low = k * F::LN_2_LOW;
+    let r = high - low;
+    Reduced { k, high, rest: r * r * polynomial(r, F::EXP_SERIES) - low }
+}
+
+/// `2^k`, for the exponent of a normal number.
+#[inline(always)]
+fn power_of_two<F: Float>(k: F) -> F {
+    F::power_of_two(k + F::ROUNDER)
+}
+
+/// `x`, not below `min` nor above `max`; NaN stays NaN.
+#[inline(always)]
+fn within<F: Float>(x: F, min: F, max: F) -> F {
+    let x = if x < min { min } else { x };
+    if x > max { max } else { x }
+}
+
+/// `exp(x)`, within 1 ulp of the true number in either precision: 0 below the range of the type, infinity above, with
+/// the numbers between 0 and the smallest normal one.
+///
+/// # Derivation
+/// With `k` the whole number nearest to `x / log 2`, and `r = x - k log 2`, which is at most `log 2 / 2 = 0.347`:
+/// ```text
+/// exp(x) = 2^k exp(r),     exp(r) = 1 + r + r² (1/2! + r/3! + r²/4! + …)
+/// ```
+/// The series is cut after `r^7/7!` (f32; the next term is 5·10⁻⁹) or `r^13/13!` (f64; 4·10⁻¹⁸), 1/12 and 1/27 of half
+/// an ulp.
+///
+/// `log 2` is the sum of two constants (Cody & Waite, 1980): `k` times the first is exact, and so is `high = x - k ·
+/// first`, as both are multiples of one power of two and nearly equal. `s = 1 + high` loses the low bits of `high`;
+/// they are `high - (s - 1)`, exactly, as `1 > |high|` (Dekker, 1971), and are added to the small terms. So the sum is
+/// rounded once beside errors of a smaller order.
+///
+/// `2^k` overflows where `2^k exp(r)` does not yet, and the result may lie below the normal numbers. So it is
+/// multiplied by two halves of the power, of which only the second can round.
+#[inline(always)]
+pub fn exp<F: Float>(x: F) -> F {
+    let (min, max) = F::EXP_RANGE;
+    let Reduced { k, high, rest } = reduce(within(x, min, max));
+    let sum = F::one() + high;
+    let lost = high - (sum - F::one());
+    let half = (k * F::of(0.5) + F::ROUNDER) - F::ROUNDER;
+    (sum + (lost + rest)) * power_of_two(half) * power_of_two(k - half)
+}
+
+/// `exp(x) - 1`, within 1.5 ulp of the true number, also near 0 where `exp(x)` is nearly 1.
+///
+/// # Derivation
+/// As [`exp`], with `p = exp(r) - 1 = high + rest`:
+/// ```text
+/// exp(x) - 1 = 2^k (1 + p) - 1 = 2^k p + (2^k - 1) = 2 (h p + (h - 1/2)),     h = 2^k / 2
+/// ```
+/// For `k = 0` that is `p`, as precise as `x`. What the sum of `h - 1/2` and `h · high` loses is again added to the small
+/// terms; the first is the larger, or 0. Half the power does not overflow where the result does not.
+#[inline(always)]
+pub fn exp_m1<F: Float>(x: F) -> F {
+    let Reduced { k, high, rest } = reduce(within(x, F::EXP_M1_MIN, F::EXP_RANGE.1));
+    let h = power_of_two(k - F::one());
+    let (whole, part) = (h - F::of(0.5), h * high);
+    let sum = whole + part;
+    let lost = part - (sum - whole);
+    let result = F::of(2.0) * (sum + (lost + h * rest));
+    // Also the sign of zero.
+    if x.abs() < F::TINY { x } else { result }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::elementary::reference::{Double, worst_f32, worst_f64};
+
+    #[test]
+    fn exp_is_within_one_ulp() {
+        let (worst, at) = worst_f32(exp, f64::exp, |_| true);
+        assert!(worst <= 1.0, "{worst} ulp at {at}");
+        let (worst, at) = worst_f64(exp, Double::exp, [-708.0, 709.5]);
+        assert!(worst <= 1.0, "{worst} ulp at {at}");
+    }
+
+    #[test]
+    fn exp_m1_is_within_one_and_a_half_ulp() {
+        let (worst, at) = worst_f32(exp_m1, f64::exp_m1, |_| true);
+        assert!(worst <= 1.5, "{worst} ulp at {at}");
+        let (worst, at) = worst_f64(exp_m1, Double::exp_m1, [-45.0, 700.0]);
+        assert!(worst <= 1.5, "{worst} ulp at {at}");
+    }
+
+    #[test]
+    fn exp_is_right_where_numbers_run_out() {
+        assert_eq!(
+            [f32::NEG_INFINITY, -1e30, -104.0, 89.0, 1e30].map(exp),
+            [0.0, 0.0, 0.0, f32::INFINITY, f32::INFINITY]
+        );
+        assert_eq!([f64::NEG_INFINITY, -1e300, -745.2, 709.8].map(exp), [0.0, 0.0, 0.0, f64::INFINITY]);
+        assert_eq!([-0.0f32, 0.0].map(exp), [1.0; 2]);
+        assert_eq!([-0.0f64, 0.0].map(exp), [1.0; 2]);
+        // Below the normal numbers there are few bits to differ in.
+        for i in 0..3000 {
+            let x = -708.0 - f64::from(i) / 80.0;
+            assert!(exp(x).to_bits().abs_diff(x.exp().to_bits()) <= 1, "{x}");
+        }
+        assert!(exp(f32::NAN).is_nan() && exp(f64::NAN).is_nan());
+    }
+
+    #[test]
+    fn exp_m1_is_right_at_both_ends_and_at_zero() {
+        assert_eq!([f64::NEG_INFINITY, -1e300, -50.0, 1e300].map(exp_m1), [-1.0, -1.0, -1.0, f64::INFINITY]);
+        assert_eq!([f32::NEG_INFINITY, -1e30, -30.0, 1e30].map(exp_m1), [-1.0, -1.0, -1.0, f32::INFINITY]);
+        for x in [-0.0f64, 0.0, 5e-324, -1e-310, 1e-20] {
+            assert_eq!(exp_m1(x).to_bits(), x.to_bits());
+        }
+        assert!(exp_m1(f32::NAN).is_nan() && exp_m1(f64::NAN).is_nan());
+    }
+
+    #[test]
+    fn exp_does_not_fall_where_k_changes() {
+        for k in -140..128 {
+            let seam = (k as f32 + 0.5) * std::f32::consts::LN_2;
+            let mut last = 0.0;
+            for step in -200..200 {
+                let y = exp(f32::from_bits(seam.to_bits().wrapping_add_signed(if seam < 0.0 {
+                    -step
+                } else {
+                    step
+                })));
+                assert!(y >= last, "{k}, {step}: {y} after {last}");
+                last = y;
+            }
+        }
+    }
+}
