@@ -144,6 +144,23 @@ mod tests {
     }
 
     #[test]
+    fn log_softmax_is_within_four_spacings() {
+        for classes in [1, 2, 3, 9, 50, 300] {
+            for scale in [0.01, 1.0, 30.0, 1000.0] {
+                let scores: Vec<f32> =
+                    (0..classes).map(|i| ((i * 37) % 101 - 50) as f32 / 50.0 * scale).collect();
+                let (score, max) = (f64::from(scores[0]), scores.iter().copied().fold(f32::MIN, f32::max));
+                let sum: f64 = scores.iter().map(|&score| (f64::from(score) - f64::from(max)).exp()).sum();
+                let truth = sum.ln() + f64::from(max) - score;
+                let y = Rows::new(&scores, scores.len());
+                let value = CrossEntropy::new(scores.len()).value(y, Targets::Classes(&[0]));
+                let bound = 4.0 * f64::from(f32::EPSILON) * f64::from(scale).max(truth.abs()).max(1.0);
+                assert!((value - truth).abs() <= bound, "{classes}, {scale}: {value} against {truth}");
+            }
+        }
+    }
+
+    #[test]
     fn every_position_is_a_term() {
         let y = Rows::new(&SCORES, 6);
         assert_eq!(Loss::<f64>::terms(&CrossEntropy::new(3), y), 2.0);
