@@ -17,8 +17,8 @@ pub fn convolutional<F: Number>() -> Box<dyn Layer<F>> {
         r#"type = "conv2d", filters = 24, kernel_size = 3, padding = "same""#,
         r#"type = "batch_norm""#,
         r#"type = "avg_pool2d", pool_size = 2"#,
-        r#"type = "conv2d", filters = 48, kernel_size = [3, 5], strides = [2, 1], groups = 3, padding = 1"#,
-        r#"type = "conv_transpose2d", filters = 12, kernel_size = 3, strides = 2"#,
+        r#"type = "conv2d", filters = 48, kernel_size = [3, 5], stride = [2, 1], groups = 3, padding = 1"#,
+        r#"type = "conv_transpose2d", filters = 12, kernel_size = 3, stride = 2"#,
         r#"type = "conv2d", filters = 20, kernel_size = 3, dilation = 2"#,
         r#"type = "flatten""#,
         r#"type = "dense", units = 40"#,
@@ -40,8 +40,7 @@ pub fn recurrent<F: Number>() -> Box<dyn Layer<F>> {
 
 /// A small GPT.
 pub fn attentive<F: Number>() -> Box<dyn Layer<F>> {
-    let block =
-        r#"type = "transformer_block", heads = 6, units = 384, causal = true, dropout = 0.0, norm = "pre""#;
+    let block = r#"type = "transformer_block", heads = 6, feed_forward = 384, causal = true, dropout = 0.0, norm = "pre""#;
     let embedding = format!("type = \"embedding\", vocabulary = {VOCABULARY}, units = 96");
     let head = format!("type = \"dense\", units = {VOCABULARY}");
     let layers =

@@ -2,7 +2,7 @@
 
 use super::layer::Point;
 use super::{LayerCase, Options, numbers};
-use crate::{Error, Layer};
+use crate::{Error, Layer, initialize};
 
 /// How far `<u, J v>` is from `<J' u, v>`, relative to the larger.
 ///
@@ -14,7 +14,7 @@ use crate::{Error, Layer};
 /// # Errors
 /// [`Error::TooLarge`] if the parameters exceed the address space.
 pub fn transpose_identity(layer: &dyn Layer<f64>, case: &LayerCase, options: Options) -> Result<f64, Error> {
-    let point = Point::new(layer, case, options)?;
+    let point = near_start(layer, case, options)?;
     let fixed_input = layer.index_limit().is_some();
     let direction = |len: usize, stream: u64| numbers(len, options.seed, 1000 + stream);
     let theta = direction(point.theta.len(), 0);
@@ -50,6 +50,16 @@ pub fn transpose_identity(layer: &dyn Layer<f64>, case: &LayerCase, options: Opt
     Ok(relative(&[gradient], &[differences]))
 }
 
+/// A point near the start values, moved a little so that no bias is zero and no gain is one. Numbers as large as the
+/// check of single entries takes would make a long recurrent network chaotic: no difference would tell its slopes.
+fn near_start<'a>(layer: &'a dyn Layer<f64>, case: &LayerCase, options: Options) -> Result<Point<'a>, Error> {
+    let mut point = Point::new(layer, case, options)?;
+    let moved = numbers(point.theta.len(), options.seed, 2000);
+    initialize(&layer.parameters(), &mut point.theta, options.seed);
+    point.theta.iter_mut().zip(moved).for_each(|(number, moved)| *number += 0.05 * moved);
+    Ok(point)
+}
+
 /// How far the gradients of a batch are from those of its samples alone, put together: sums of the parameters', one
 /// after the other of the inputs'. Norm-relative, the largest over all.
 ///
@@ -58,7 +68,7 @@ pub fn transpose_identity(layer: &dyn Layer<f64>, case: &LayerCase, options: Opt
 /// # Errors
 /// [`Error::TooLarge`] if the parameters exceed the address space.
 pub fn batch_additivity(layer: &dyn Layer<f64>, case: &LayerCase, options: Options) -> Result<f64, Error> {
-    let point = Point::new(layer, case, options)?;
+    let point = near_start(layer, case, options)?;
     let (dtheta, dx) = point.gradients();
     let mut sum = vec![0.0; dtheta.len()];
     let mut joined: Vec<Vec<f64>> = vec![Vec::new(); dx.len()];
