@@ -55,6 +55,9 @@ impl<F: Float, A: Elementwise> Activation<F> for A {
     }
 
     fn forward(&self, _width: usize, values: &mut [F]) {
+        if values.len() < WORTH_WIDE {
+            return values.iter_mut().for_each(|value| *value = self.f(*value));
+        }
         wide(
             #[inline(always)]
             || apply(self, values),
@@ -62,6 +65,9 @@ impl<F: Float, A: Elementwise> Activation<F> for A {
     }
 
     fn backward(&self, _width: usize, x: &[F], y: &[F], dy: &mut [F]) {
+        if dy.len() < WORTH_WIDE {
+            return apply_backward(self, x, y, dy);
+        }
         wide(
             #[inline(always)]
             || apply_backward(self, x, y, dy),
@@ -78,6 +84,9 @@ impl<F: Float, A: Elementwise> Activation<F> for A {
         }
     }
 }
+
+/// Numbers below which choosing the instructions takes longer than the work; the bits are the same either way.
+const WORTH_WIDE: usize = 8;
 
 /// Numbers whose results are held before they are written.
 const PIECE: usize = 32;
