@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::framed::Framed;
 use super::window::Window;
 use super::{direct, unfold};
 use crate::executor::{MAX_TILES, even_tile, for_each_tile, for_each_tile_with};
@@ -49,6 +50,8 @@ pub(super) struct Correlation {
     groups: usize,
     /// Places that are unfolded at a time.
     block: usize,
+    /// The way without unfolding, where it is the faster one.
+    framed: Option<Framed>,
 }
 
 /// What happens to a row before and after the map: the bias, the activation.
@@ -74,7 +77,11 @@ impl Correlation {
         };
         Shape::new([MAX_TILES, taps, block])?;
         Shape::new([groups, maps, taps])?;
-        Ok(Self { window, channels, maps, groups, block })
+        let mut this = Self { window, channels, maps, groups, block, framed: None };
+        if !this.is_pointwise() && std::env::var_os("OLD").is_none() {
+            this.framed = Framed::new(window, channels, maps, groups);
+        }
+        Ok(this)
     }
 
     /// Weights of a map.
@@ -98,7 +105,10 @@ impl Correlation {
     }
 
     /// Numbers that every call wants as `scratch`.
-    pub(super) fn scratch(&self) -> usize {
+    pub(super) fn scratch<F: Float>(&self) -> usize {
+        if let Some(framed) = &self.framed {
+            return framed.scratch::<F>();
+        }
         MAX_TILES * self.patch() + self.weights()
     }
 
@@ -131,6 +141,9 @@ impl Correlation {
         let (x_width, width) = self.widths();
         let tile = (width, even_tile(z.len() / width, self.work()));
         let x = x.with_width(x_width);
+        if let Some(framed) = &self.framed {
+            return framed.product(executor, (w, x), z, scratch, (start, finish));
+        }
         for_each_tile_with(executor, z, tile, (scratch, self.patch()), |first, z, patch| {
             let x = x.slice(first, z.len() / width);
             for (x, z) in x.iter().zip(z.chunks_exact_mut(width)) {
@@ -155,6 +168,9 @@ impl Correlation {
         let (width, z_width) = self.widths();
         let tile = (width, even_tile(x.len() / width, self.work()));
         let z = z.with_width(z_width);
+        if let Some(framed) = &self.framed {
+            return framed.adjoint(executor, (w, z), x, scratch, (start, finish));
+        }
         for_each_tile_with(executor, x, tile, (scratch, self.patch()), |first, x, patch| {
             let z = z.slice(first, x.len() / width);
             for (z, x) in z.iter().zip(x.chunks_exact_mut(width)) {
@@ -177,6 +193,9 @@ impl Correlation {
     ) {
         let (x_width, z_width) = self.widths();
         let (x, dz) = (x.with_width(x_width), dz.with_width(z_width));
+        if let Some(framed) = &self.framed {
+            return framed.add_weight_gradient(executor, (x, dz), dw, scratch);
+        }
         let (dwt, scratch) = scratch.split_at_mut(self.weights());
         let strips = dwt.len() / self.maps;
         let work = x.len().saturating_mul(self.window.outputs()).saturating_mul(self.maps);
