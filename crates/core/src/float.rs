@@ -5,11 +5,12 @@ use std::iter::Sum;
 use ndarray::NdFloat;
 
 use crate::matmul::Kernel;
+use crate::simd::Fusing;
 
 /// `f32` or `f64`: everything that layers, losses and optimisers ask of a number.
 ///
 /// Sealed: the kernels are tested for these two types and no other.
-pub trait Float: NdFloat + Sum + Kernel + sealed::Sealed {
+pub trait Float: NdFloat + Sum + Kernel + Fusing + sealed::Sealed {
     /// The name of the type in experiment files: `"f32"` or `"f64"`.
     const NAME: &'static str;
 

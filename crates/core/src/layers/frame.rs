@@ -1,5 +1,7 @@
 //! Channels with their zeros around them, and long lines of places.
 
+use std::ops::Range;
+
 use super::unfold::copy;
 use super::window::Window;
 use crate::Float;
@@ -53,6 +55,15 @@ impl Frame {
     #[inline]
     pub(super) fn kernel(&self) -> [usize; 2] {
         [self.window.rows.kernel, self.window.columns.kernel]
+    }
+
+    /// The rows of the window that read something else than padding at any of these places of the line.
+    #[inline]
+    pub(super) fn rows_read(&self, places: Range<usize>) -> Range<usize> {
+        let rows = self.window.rows;
+        let (first, last) = (places.start / self.line(), (places.end - 1) / self.line());
+        let end = (rows.before + rows.input).saturating_sub(first).min(rows.kernel);
+        rows.before.saturating_sub(last).min(end)..end
     }
 
     /// Where a tap reads at the first place.

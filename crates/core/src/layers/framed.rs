@@ -152,7 +152,7 @@ impl Framed {
                 let groups = x.chunks_exact(x_width / self.groups).zip(packed.chunks_exact(weights));
                 for ((x, w), z) in groups.zip(z.chunks_exact_mut(maps * frame.places())) {
                     frame.copy_inside(x, framed);
-                    Product { frame: &frame, maps, w, x: framed, z, lines }.add();
+                    F::fused(Product { frame: &frame, maps, w, x: framed, z, lines });
                 }
                 finish(z);
             }
@@ -191,7 +191,7 @@ impl Framed {
                     frame.copy_inside(&x[group * x_len..][..x_len], framed);
                     let dz = &dz[map * places..to * places];
                     let sums = &mut sums[(map - first) * width..(to - first) * width];
-                    WeightSums { frame: &frame, x: framed, dz, sums, lines }.add();
+                    F::fused(WeightSums { frame: &frame, x: framed, dz, sums, lines });
                     map = to;
                 }
             }

@@ -2,24 +2,24 @@
 
 use super::frame::Frame;
 use crate::Float;
-use crate::simd::{Arithmetic, FusedWork, fused};
+use crate::simd::{FusedWork, Vectors};
 
 /// Maps of a block, at most.
-pub(super) const MAPS: usize = 4;
+pub(super) const MAPS: usize = 6;
 
 /// Numbers of a vector: 32 bytes.
 pub(super) const fn lanes<F: Float>() -> usize {
     32 / F::BYTES
 }
 
-/// Vectors of places, or taps, that go with so many maps: `MAPS · VECTORS` sums and what is multiplied fill the 16
+/// Vectors of places, or taps, that go with so many maps: their sums and what is multiplied fill the 16
 /// registers of AVX2, and there are enough of them to hide the time that a multiply-add takes.
-const fn vectors(maps: usize) -> usize {
+const fn wide(maps: usize) -> usize {
     match maps {
         1 => 8,
-        2 => 6,
-        3 => 4,
-        _ => 3,
+        2 => 4,
+        3 => 3,
+        _ => 2,
     }
 }
 
@@ -63,35 +63,23 @@ pub(super) struct Product<'a, F> {
     pub(super) lines: &'a mut [F],
 }
 
-impl<F: Float> Product<'_, F> {
-    pub(super) fn add(self) {
-        fused(self);
-    }
-}
-
-impl<F: Float> FusedWork for Product<'_, F> {
+impl<F: Float> FusedWork<F> for Product<'_, F> {
     type Output = ();
 
     #[inline(always)]
-    fn run<A: Arithmetic>(self) {
-        // A constant in each instance; only as a literal it may be the length of an array.
-        if F::BYTES == 4 { self.run_lanes::<A, 8>() } else { self.run_lanes::<A, 4>() }
-    }
-}
-
-impl<F: Float> Product<'_, F> {
-    #[inline(always)]
-    fn run_lanes<A: Arithmetic, const L: usize>(self) {
+    fn run<V: Vectors<F>>(self, vectors: V) {
         let Self { frame, maps, w, x, z, lines } = self;
         let taps = w.len() / maps;
         let len = lines.len() / MAPS;
         for (first, count) in blocks(maps) {
             let w = &w[first * taps..][..count * taps];
             match count {
-                1 => fill_lines::<A, F, L, 1, { vectors(1) }>(frame, w, x, lines),
-                2 => fill_lines::<A, F, L, 2, { vectors(2) }>(frame, w, x, lines),
-                3 => fill_lines::<A, F, L, 3, { vectors(3) }>(frame, w, x, lines),
-                _ => fill_lines::<A, F, L, 4, { vectors(4) }>(frame, w, x, lines),
+                1 => fill_lines::<F, V, 1, { wide(1) }>(vectors, frame, w, x, lines),
+                2 => fill_lines::<F, V, 2, { wide(2) }>(vectors, frame, w, x, lines),
+                3 => fill_lines::<F, V, 3, { wide(3) }>(vectors, frame, w, x, lines),
+                4 => fill_lines::<F, V, 4, { wide(4) }>(vectors, frame, w, x, lines),
+                5 => fill_lines::<F, V, 5, { wide(5) }>(vectors, frame, w, x, lines),
+                _ => fill_lines::<F, V, 6, { wide(6) }>(vectors, frame, w, x, lines),
             }
             for (map, line) in lines.chunks_exact(len).take(count).enumerate() {
                 frame.add_line(line, &mut z[(first + map) * frame.places()..][..frame.places()]);
@@ -100,61 +88,63 @@ impl<F: Float> Product<'_, F> {
     }
 }
 
-/// Writes the sums of `M` maps along their lines.
+/// Writes the sums of `M` maps along their lines, `N` vectors at a time.
 #[inline(always)]
-fn fill_lines<A: Arithmetic, F: Float, const L: usize, const M: usize, const V: usize>(
+fn fill_lines<F: Float, V: Vectors<F>, const M: usize, const N: usize>(
+    vectors: V,
     frame: &Frame,
     w: &[F],
     x: &[F],
     lines: &mut [F],
 ) {
     let w = w.as_chunks::<M>().0;
-    let (reach, len) = (frame.reach(), lines.len() / MAPS);
     let mut start = 0;
-    while start < reach {
-        // The end vector by vector, where that is less than a block.
-        if reach - start > V * L / 2 {
-            let block = sums::<A, F, L, M, V>(frame, w, &x[start..]);
-            for (map, sums) in block.iter().enumerate() {
-                lines[map * len + start..][..V * L].copy_from_slice(sums.as_flattened());
-            }
-            start += V * L;
+    while start < frame.reach() {
+        // The end vector by vector, where that is less than half a block.
+        if frame.reach() - start > N / 2 * V::LANES {
+            fill_block::<F, V, M, N>(vectors, frame, w, x, lines, start);
+            start += N * V::LANES;
         } else {
-            let block = sums::<A, F, L, M, 1>(frame, w, &x[start..]);
-            for (map, sums) in block.iter().enumerate() {
-                lines[map * len + start..][..L].copy_from_slice(sums.as_flattened());
-            }
-            start += L;
+            fill_block::<F, V, M, 1>(vectors, frame, w, x, lines, start);
+            start += V::LANES;
         }
     }
 }
 
-/// The sums of `M` maps at the first `V · L` places of `x`'s lines.
+/// Writes the sums of `M` maps at `N` vectors of places from `start` on.
 #[inline(always)]
-fn sums<A: Arithmetic, F: Float, const L: usize, const M: usize, const V: usize>(
+fn fill_block<F: Float, V: Vectors<F>, const M: usize, const N: usize>(
+    vectors: V,
     frame: &Frame,
     w: &[[F; M]],
     x: &[F],
-) -> [[[F; L]; V]; M] {
-    let mut sums = [[[F::zero(); L]; V]; M];
+    lines: &mut [F],
+    start: usize,
+) {
+    let mut sums = [[vectors.splat(F::zero()); N]; M];
     let [height, width] = frame.kernel();
+    let rows = frame.rows_read(start..start + N * V::LANES);
     for (channel, w) in w.chunks_exact(height * width).enumerate() {
-        for (row, w) in w.chunks_exact(width).enumerate() {
-            let x = &x[channel * frame.plane() + row * frame.line()..][..V * L + width - 1];
+        let w = &w[rows.start * width..rows.end * width];
+        for (row, w) in rows.clone().zip(w.chunks_exact(width)) {
+            let x = &x[start + channel * frame.plane() + row * frame.line()..];
+            let x = &x[..N * V::LANES + width - 1];
             for (column, w) in w.iter().enumerate() {
-                let x = &x[column..][..V * L].as_chunks::<L>().0[..V];
+                let x = &vectors.split(&x[column..])[..N];
+                let x: [V::Vector; N] = std::array::from_fn(|at| x[at]);
                 for map in 0..M {
-                    for vector in 0..V {
-                        for lane in 0..L {
-                            let sum = &mut sums[map][vector][lane];
-                            *sum = A::mul_add(w[map], x[vector][lane], *sum);
-                        }
+                    let w = vectors.splat(w[map]);
+                    for at in 0..N {
+                        sums[map][at] = vectors.mul_add(w, x[at], sums[map][at]);
                     }
                 }
             }
         }
     }
-    sums
+    let len = lines.len() / MAPS;
+    for (map, sums) in sums.iter().enumerate() {
+        vectors.split_mut(&mut lines[map * len + start..])[..N].copy_from_slice(sums);
+    }
 }
 
 /// Adds a sample to the partial sums of the weight gradient of a few maps of one group.
@@ -164,45 +154,33 @@ pub(super) struct WeightSums<'a, F> {
     pub(super) x: &'a [F],
     /// The maps, `[maps, places]`.
     pub(super) dz: &'a [F],
-    /// `[maps, taps, lanes]`.
+    /// `[maps, taps, lanes]`; narrower vectors leave the last lanes as they are.
     pub(super) sums: &'a mut [F],
     /// For [`MAPS`] lines, zero between the rows.
     pub(super) lines: &'a mut [F],
 }
 
-impl<F: Float> WeightSums<'_, F> {
-    pub(super) fn add(self) {
-        fused(self);
-    }
-}
-
-impl<F: Float> FusedWork for WeightSums<'_, F> {
+impl<F: Float> FusedWork<F> for WeightSums<'_, F> {
     type Output = ();
 
     #[inline(always)]
-    fn run<A: Arithmetic>(self) {
-        if F::BYTES == 4 { self.run_lanes::<A, 8>() } else { self.run_lanes::<A, 4>() }
-    }
-}
-
-impl<F: Float> WeightSums<'_, F> {
-    #[inline(always)]
-    fn run_lanes<A: Arithmetic, const L: usize>(self) {
+    fn run<V: Vectors<F>>(self, vectors: V) {
         let Self { frame, x, dz, sums, lines } = self;
         let maps = dz.len() / frame.places();
-        let sums = sums.as_chunks_mut::<L>().0;
-        let taps = sums.len() / maps;
+        let strip = sums.len() / maps;
         let len = lines.len() / MAPS;
         for (first, count) in blocks(maps) {
             for (map, line) in lines.chunks_exact_mut(len).take(count).enumerate() {
                 frame.copy_to_line(&dz[(first + map) * frame.places()..][..frame.places()], line);
             }
-            let sums = &mut sums[first * taps..][..count * taps];
+            let sums = &mut sums[first * strip..][..count * strip];
             match count {
-                1 => add_block::<A, F, L, 1, { vectors(1) }>(frame, x, lines, sums),
-                2 => add_block::<A, F, L, 2, { vectors(2) }>(frame, x, lines, sums),
-                3 => add_block::<A, F, L, 3, { vectors(3) }>(frame, x, lines, sums),
-                _ => add_block::<A, F, L, 4, { vectors(4) }>(frame, x, lines, sums),
+                1 => add_block::<F, V, 1, { wide(1) }>(vectors, frame, x, lines, sums),
+                2 => add_block::<F, V, 2, { wide(2) }>(vectors, frame, x, lines, sums),
+                3 => add_block::<F, V, 3, { wide(3) }>(vectors, frame, x, lines, sums),
+                4 => add_block::<F, V, 4, { wide(4) }>(vectors, frame, x, lines, sums),
+                5 => add_block::<F, V, 5, { wide(5) }>(vectors, frame, x, lines, sums),
+                _ => add_block::<F, V, 6, { wide(6) }>(vectors, frame, x, lines, sums),
             }
         }
     }
@@ -210,52 +188,56 @@ impl<F: Float> WeightSums<'_, F> {
 
 /// All taps of `M` maps, `T` taps at a time.
 #[inline(always)]
-fn add_block<A: Arithmetic, F: Float, const L: usize, const M: usize, const T: usize>(
+fn add_block<F: Float, V: Vectors<F>, const M: usize, const T: usize>(
+    vectors: V,
     frame: &Frame,
     x: &[F],
     dz: &[F],
-    sums: &mut [[F; L]],
+    sums: &mut [F],
 ) {
-    let taps = sums.len() / M;
+    let taps = sums.len() / (M * lanes::<F>());
     let mut tap = 0;
     while tap < taps {
         if taps - tap >= T {
-            add_taps::<A, F, L, M, T>(frame, tap, x, dz, sums);
+            add_taps::<F, V, M, T>(vectors, frame, tap, x, dz, sums);
             tap += T;
         } else {
-            add_taps::<A, F, L, M, 1>(frame, tap, x, dz, sums);
+            add_taps::<F, V, M, 1>(vectors, frame, tap, x, dz, sums);
             tap += 1;
         }
     }
 }
 
-/// `T` taps of `M` maps.
+/// `T` taps of `M` maps, from tap `first` on.
 #[inline(always)]
-fn add_taps<A: Arithmetic, F: Float, const L: usize, const M: usize, const T: usize>(
+fn add_taps<F: Float, V: Vectors<F>, const M: usize, const T: usize>(
+    vectors: V,
     frame: &Frame,
     first: usize,
     x: &[F],
     dz: &[F],
-    all: &mut [[F; L]],
+    all: &mut [F],
 ) {
-    let (taps, len) = (all.len() / M, dz.len() / MAPS);
-    let count = frame.reach().div_ceil(L);
-    let x: [&[[F; L]]; T] =
-        std::array::from_fn(|tap| &x[frame.offset(first + tap)..].as_chunks::<L>().0[..count]);
-    let dz: [&[[F; L]]; M] = std::array::from_fn(|map| &dz[map * len..].as_chunks::<L>().0[..count]);
-    let mut sums: [[[F; L]; T]; M] =
-        std::array::from_fn(|map| std::array::from_fn(|tap| all[map * taps + first + tap]));
+    let (strip, len) = (all.len() / M, dz.len() / MAPS);
+    let count = frame.reach().div_ceil(V::LANES);
+    let x: [&[V::Vector]; T] =
+        std::array::from_fn(|tap| &vectors.split(&x[frame.offset(first + tap)..])[..count]);
+    let dz: [&[V::Vector]; M] = std::array::from_fn(|map| &vectors.split(&dz[map * len..])[..count]);
+    let at = |map: usize, tap: usize| map * strip + (first + tap) * lanes::<F>();
+    let mut sums: [[V::Vector; T]; M] =
+        std::array::from_fn(|map| std::array::from_fn(|tap| vectors.split(&all[at(map, tap)..])[0]));
     for at in 0..count {
+        let x: [V::Vector; T] = std::array::from_fn(|tap| x[tap][at]);
         for map in 0..M {
+            let dz = dz[map][at];
             for tap in 0..T {
-                for lane in 0..L {
-                    let sum = &mut sums[map][tap][lane];
-                    *sum = A::mul_add(dz[map][at][lane], x[tap][at][lane], *sum);
-                }
+                sums[map][tap] = vectors.mul_add(dz, x[tap], sums[map][tap]);
             }
         }
     }
     for (map, sums) in sums.iter().enumerate() {
-        all[map * taps + first..][..T].copy_from_slice(sums);
+        for (tap, &sum) in sums.iter().enumerate() {
+            vectors.split_mut(&mut all[at(map, tap)..])[0] = sum;
+        }
     }
 }
