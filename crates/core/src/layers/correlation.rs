@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::framed::Framed;
+use super::sliding::MAX_LANES;
 use super::window::Window;
 use super::{direct, unfold};
 use crate::executor::{MAX_TILES, even_tile, for_each_tile, for_each_tile_with};
@@ -39,7 +40,9 @@ const MAX_TILE_STRIPS: usize = 64;
 /// A convolution uses the first line forward and the others backward; a transposed convolution is the last two forward.
 ///
 /// `X` is as large as the input times the cells of the window, so it is made in blocks of places that fit a cache, anew
-/// on the way back: cheaper than reading it from memory. (Chellapilla, Puri & Simard, 2006.)
+/// on the way back: cheaper than reading it from memory. (Chellapilla, Puri & Simard, 2006.) In stride 1 without gaps, where
+/// a tap reads its places in long runs, nothing is unfolded at all (`framed.rs`); a window of one cell needs neither, and
+/// depthwise maps with a stride or gaps are summed place by place (`direct.rs`).
 #[derive(Debug)]
 pub(super) struct Correlation {
     window: Window,
@@ -76,12 +79,18 @@ impl Correlation {
             rows => height.div_ceil(height.div_ceil(rows)) * width,
         };
         Shape::new([MAX_TILES, taps, block])?;
-        Shape::new([groups, maps, taps])?;
-        let mut this = Self { window, channels, maps, groups, block, framed: None };
-        if !this.is_pointwise() && std::env::var_os("OLD").is_none() {
-            this.framed = Framed::new(window, channels, maps, groups);
+        Shape::new([groups, maps, taps, MAX_LANES])?;
+        let unfolding = Self { window, channels, maps, groups, block, framed: None };
+        if unfolding.is_pointwise() {
+            return Ok(unfolding);
         }
-        Ok(this)
+        Ok(Self { framed: Framed::new(window, channels, maps, groups), ..unfolding })
+    }
+
+    /// The same map, by unfolding.
+    #[cfg(test)]
+    pub(super) fn unfolding(self) -> Self {
+        Self { framed: None, ..self }
     }
 
     /// Weights of a map.

@@ -33,10 +33,17 @@ impl Frame {
         self.window.columns.output + self.window.columns.kernel - 1
     }
 
+    /// Rows and columns of a framed channel.
+    #[inline]
+    pub(super) fn size(&self) -> [usize; 2] {
+        [self.window.rows.output + self.window.rows.kernel - 1, self.line()]
+    }
+
     /// Numbers of a framed channel.
     #[inline]
     pub(super) fn plane(&self) -> usize {
-        (self.window.rows.output + self.window.rows.kernel - 1) * self.line()
+        let [rows, columns] = self.size();
+        rows * columns
     }
 
     /// Numbers of a long line, up to the last place.

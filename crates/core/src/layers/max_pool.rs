@@ -2,7 +2,6 @@
 
 use super::window::{Kernel, Planes, Window};
 use crate::executor::for_each_tile;
-use crate::simd::wide;
 use crate::{Ctx, Derivation, Error, Float, Layer, Parameter, Pass, Rows, RowsMut, Shape};
 
 /// `y`: the largest number that a window sees, at every place, channel by channel.
@@ -111,7 +110,6 @@ impl MaxPool {
         }
     }
 
-    #[inline(always)]
     fn backward_two_by_two<F: Float>(&self, x: &[F], y: &[F], dy: &[F], dx: &mut [F]) {
         let Window { rows, columns } = self.window;
         let pair = 2 * columns.input;
@@ -124,17 +122,14 @@ impl MaxPool {
             let (dx_below, odd_below) = dx_below.as_chunks_mut::<2>();
             odd_above.fill(F::zero());
             odd_below.fill(F::zero());
-            let x_above = &x_above.as_chunks::<2>().0[..y.len()];
-            let x_below = &x_below.as_chunks::<2>().0[..y.len()];
-            let (dx_above, dx_below) = (&mut dx_above[..y.len()], &mut dx_below[..y.len()]);
-            for (at, (&y, &dy)) in y.iter().zip(dy).enumerate() {
-                let is = |x: F| (x == y) | x.is_nan();
-                let [a, b] = x_above[at].map(is);
-                let [c, d] = x_below[at].map(is);
-                // Choices and no branches: which of the four it is cannot be foretold.
-                let only = |is: bool| if is { dy } else { F::zero() };
-                dx_above[at] = [only(a), only(b & !a)];
-                dx_below[at] = [only(c & !(a | b)), only(d & !(a | b | c))];
+            let x = x_above.as_chunks::<2>().0.iter().zip(x_below.as_chunks::<2>().0);
+            let dx = dx_above.iter_mut().zip(dx_below);
+            for (((&y, &dy), (above, below)), (dx_above, dx_below)) in y.iter().zip(dy).zip(x).zip(dx) {
+                let is = |x: F| x == y || x.is_nan();
+                let [a, b, c, d] = [is(above[0]), is(above[1]), is(below[0]), is(below[1])];
+                let first = |is: bool| if is { dy } else { F::zero() };
+                *dx_above = [first(a), first(b & !a)];
+                *dx_below = [first(c & !(a | b)), first(d & !(a | b | c))];
             }
         }
     }
@@ -204,18 +199,13 @@ impl<F: Float> Layer<F> for MaxPool {
             let y = pass.y.slice(first, rows).data().chunks_exact(places);
             let dy = dy.as_rows().slice(first, rows).data().chunks_exact(places);
             let x = pass.inputs[0].slice(first, rows).data().chunks_exact(cells);
-            let planes = x.zip(dx.chunks_exact_mut(cells)).zip(y).zip(dy);
-            if !self.is_two_by_two() {
-                return planes.for_each(|(((x, dx), y), dy)| self.backward_plane(x, y, dy, dx));
+            for (((x, dx), y), dy) in x.zip(dx.chunks_exact_mut(cells)).zip(y).zip(dy) {
+                if self.is_two_by_two() {
+                    self.backward_two_by_two(x, y, dy, dx);
+                } else {
+                    self.backward_plane(x, y, dy, dx);
+                }
             }
-            wide(
-                #[inline(always)]
-                || {
-                    for (((x, dx), y), dy) in planes {
-                        self.backward_two_by_two(x, y, dy, dx);
-                    }
-                },
-            );
         });
     }
 
