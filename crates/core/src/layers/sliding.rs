@@ -316,9 +316,9 @@ mod tests {
                 let dz = Rows::new(&dz, maps * frame.places());
                 let work = WeightSums { frame, x, dz, maps: 0..maps, sums: &mut sums, lines: &mut lines };
                 if is_fused {
-                    f32::fused(work)
+                    f32::fused(work);
                 } else {
-                    work.run(Separate)
+                    work.run(Separate);
                 }
                 let sums = sums.chunks_exact(lanes::<f32>()).map(|lanes| lanes.iter().sum::<f32>());
                 sums.collect::<Vec<_>>()
