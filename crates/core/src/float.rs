@@ -6,11 +6,12 @@ use ndarray::NdFloat;
 
 use crate::elementary::Coefficients;
 use crate::matmul::Kernel;
+use crate::simd::Fusing;
 
 /// `f32` or `f64`: everything that layers, losses and optimisers ask of a number.
 ///
 /// Sealed: the kernels are tested for these two types and no other.
-pub trait Float: NdFloat + Sum + Coefficients + Kernel + sealed::Sealed {
+pub trait Float: NdFloat + Sum + Coefficients + Fusing + Kernel + sealed::Sealed {
     /// The name of the type in experiment files: `"f32"` or `"f64"`.
     const NAME: &'static str;
 

@@ -128,7 +128,7 @@ impl<F: Float> Layer<F> for ConvTranspose<F> {
 
     fn tape(&self) -> TapeLen {
         let per_row = if self.activation.needs_input() { self.output.len() } else { 0 };
-        TapeLen { per_row, per_batch: self.correlation.scratch() }
+        TapeLen { per_row, per_batch: self.correlation.scratch::<F>() }
     }
 
     fn multiply_adds(&self) -> usize {

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::framed::Framed;
+use super::sliding::MAX_LANES;
 use super::window::Window;
 use super::{direct, unfold};
 use crate::executor::{MAX_TILES, even_tile, for_each_tile, for_each_tile_with};
@@ -38,7 +40,9 @@ const MAX_TILE_STRIPS: usize = 64;
 /// A convolution uses the first line forward and the others backward; a transposed convolution is the last two forward.
 ///
 /// `X` is as large as the input times the cells of the window, so it is made in blocks of places that fit a cache, anew
-/// on the way back: cheaper than reading it from memory. (Chellapilla, Puri & Simard, 2006.)
+/// on the way back: cheaper than reading it from memory. (Chellapilla, Puri & Simard, 2006.) In stride 1 without gaps, where
+/// a tap reads its places in long runs, nothing is unfolded at all (`framed.rs`); a window of one cell needs neither, and
+/// depthwise maps with a stride or gaps are summed place by place (`direct.rs`).
 #[derive(Debug)]
 pub(super) struct Correlation {
     window: Window,
@@ -49,6 +53,8 @@ pub(super) struct Correlation {
     groups: usize,
     /// Places that are unfolded at a time.
     block: usize,
+    /// The way without unfolding, where it is the faster one.
+    framed: Option<Framed>,
 }
 
 /// What happens to a row before and after the map: the bias, the activation.
@@ -73,8 +79,18 @@ impl Correlation {
             rows => height.div_ceil(height.div_ceil(rows)) * width,
         };
         Shape::new([MAX_TILES, taps, block])?;
-        Shape::new([groups, maps, taps])?;
-        Ok(Self { window, channels, maps, groups, block })
+        Shape::new([groups, maps, taps, MAX_LANES])?;
+        let unfolding = Self { window, channels, maps, groups, block, framed: None };
+        if unfolding.is_pointwise() {
+            return Ok(unfolding);
+        }
+        Ok(Self { framed: Framed::new(window, channels, maps, groups), ..unfolding })
+    }
+
+    /// The same map, by unfolding.
+    #[cfg(test)]
+    pub(super) fn unfolding(self) -> Self {
+        Self { framed: None, ..self }
     }
 
     /// Weights of a map.
@@ -98,7 +114,10 @@ impl Correlation {
     }
 
     /// Numbers that every call wants as `scratch`.
-    pub(super) fn scratch(&self) -> usize {
+    pub(super) fn scratch<F: Float>(&self) -> usize {
+        if let Some(framed) = &self.framed {
+            return framed.scratch::<F>();
+        }
         MAX_TILES * self.patch() + self.weights()
     }
 
@@ -131,6 +150,9 @@ impl Correlation {
         let (x_width, width) = self.widths();
         let tile = (width, even_tile(z.len() / width, self.work()));
         let x = x.with_width(x_width);
+        if let Some(framed) = &self.framed {
+            return framed.product(executor, (w, x), z, scratch, (start, finish));
+        }
         for_each_tile_with(executor, z, tile, (scratch, self.patch()), |first, z, patch| {
             let x = x.slice(first, z.len() / width);
             for (x, z) in x.iter().zip(z.chunks_exact_mut(width)) {
@@ -155,6 +177,9 @@ impl Correlation {
         let (width, z_width) = self.widths();
         let tile = (width, even_tile(x.len() / width, self.work()));
         let z = z.with_width(z_width);
+        if let Some(framed) = &self.framed {
+            return framed.adjoint(executor, (w, z), x, scratch, (start, finish));
+        }
         for_each_tile_with(executor, x, tile, (scratch, self.patch()), |first, x, patch| {
             let z = z.slice(first, x.len() / width);
             for (z, x) in z.iter().zip(x.chunks_exact_mut(width)) {
@@ -177,6 +202,9 @@ impl Correlation {
     ) {
         let (x_width, z_width) = self.widths();
         let (x, dz) = (x.with_width(x_width), dz.with_width(z_width));
+        if let Some(framed) = &self.framed {
+            return framed.add_weight_gradient(executor, (x, dz), dw, scratch);
+        }
         let (dwt, scratch) = scratch.split_at_mut(self.weights());
         let strips = dwt.len() / self.maps;
         let work = x.len().saturating_mul(self.window.outputs()).saturating_mul(self.maps);

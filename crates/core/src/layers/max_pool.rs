@@ -111,25 +111,20 @@ impl MaxPool {
     }
 
     fn backward_two_by_two<F: Float>(&self, x: &[F], y: &[F], dy: &[F], dx: &mut [F]) {
-        let Window { rows, columns } = self.window;
+        let columns = self.window.columns;
         let pair = 2 * columns.input;
-        dx[rows.output * pair..].fill(F::zero());
+        dx.fill(F::zero());
         let lines = y.chunks_exact(columns.output).zip(dy.chunks_exact(columns.output));
         for ((y, dy), (x, dx)) in lines.zip(x.chunks_exact(pair).zip(dx.chunks_exact_mut(pair))) {
-            let (x_above, x_below) = x.split_at(columns.input);
-            let (dx_above, dx_below) = dx.split_at_mut(columns.input);
-            let (dx_above, odd_above) = dx_above.as_chunks_mut::<2>();
-            let (dx_below, odd_below) = dx_below.as_chunks_mut::<2>();
-            odd_above.fill(F::zero());
-            odd_below.fill(F::zero());
-            let x = x_above.as_chunks::<2>().0.iter().zip(x_below.as_chunks::<2>().0);
-            let dx = dx_above.iter_mut().zip(dx_below);
-            for (((&y, &dy), (above, below)), (dx_above, dx_below)) in y.iter().zip(dy).zip(x).zip(dx) {
-                let is = |x: F| x == y || x.is_nan();
-                let [a, b, c, d] = [is(above[0]), is(above[1]), is(below[0]), is(below[1])];
-                let first = |is: bool| if is { dy } else { F::zero() };
-                *dx_above = [first(a), first(b & !a)];
-                *dx_below = [first(c & !(a | b)), first(d & !(a | b | c))];
+            let (above, below) = x.split_at(columns.input);
+            let x = above.as_chunks::<2>().0.iter().zip(below.as_chunks::<2>().0);
+            for (j, ((&y, &dy), (above, below))) in y.iter().zip(dy).zip(x).enumerate() {
+                // Which of the four it is cannot be foretold, so it is computed and not branched on.
+                let is_not = |x: F| usize::from((x != y) & !x.is_nan());
+                let not_first = is_not(above[0]);
+                let not_above = not_first & is_not(above[1]);
+                let cell = not_first + not_above + (not_above & is_not(below[0]));
+                dx[2 * j + cell % 2 + cell / 2 * columns.input] = dy;
             }
         }
     }

@@ -87,7 +87,7 @@ const CHUNK: usize = 8;
 
 /// `to = from`, both of one length, for runs that are often shorter than a call of the system's copy takes.
 #[inline]
-fn copy<F: Float>(from: &[F], to: &mut [F]) {
+pub(super) fn copy<F: Float>(from: &[F], to: &mut [F]) {
     if to.len() >= 16 * CHUNK {
         return to.copy_from_slice(from);
     }
@@ -103,7 +103,7 @@ fn copy<F: Float>(from: &[F], to: &mut [F]) {
 
 /// `to += from`, both of one length.
 #[inline]
-fn add<F: Float>(from: &[F], to: &mut [F]) {
+pub(super) fn add<F: Float>(from: &[F], to: &mut [F]) {
     let ((from, from_rest), (to, to_rest)) = (from.as_chunks::<CHUNK>(), to.as_chunks_mut::<CHUNK>());
     for (to, from) in to.iter_mut().zip(from) {
         for lane in 0..CHUNK {
