@@ -9,26 +9,42 @@ use super::kernel::Into::{Add, Replace};
 use crate::executor::{Executor, MIN_TILE_WORK, for_each_tile};
 use crate::{Float, Rows, RowsMut, matmul};
 
-/// Rows and columns of a tile of `y` and `dx`.
-const TILE: [usize; 2] = [256, 128];
+/// Rows of a tile of `y` and `dx`.
+const ROWS: usize = 256;
 
-/// Rows and columns of a tile of `dw`.
-const WEIGHT_TILE: [usize; 2] = [128, 1024];
+/// Columns of a tile of `dw`.
+const WEIGHT_COLUMNS: usize = 1024;
+
+/// Rows and columns of a tile of `y` and `dx`, `columns` wide.
+fn tile(columns: usize) -> [usize; 2] {
+    [ROWS, quarter(columns)]
+}
+
+/// Rows and columns of a tile of a weight of `rows` rows.
+fn weight_tile(rows: usize) -> [usize; 2] {
+    [quarter(rows), WEIGHT_COLUMNS]
+}
+
+/// About a quarter, so that four threads find work, but thick enough for the kernel.
+fn quarter(len: usize) -> usize {
+    (len / 4).next_multiple_of(32).clamp(64, 128)
+}
 
 /// Whether a product `[n, k] · [k, m]` is cut into tiles of both rows and columns.
 pub fn is_large(n: usize, k: usize, m: usize) -> bool {
-    n >= 64 && m >= 2 * TILE[1] && n.saturating_mul(k).saturating_mul(m) >= 8 * MIN_TILE_WORK
+    n >= 32 && m >= 128 && n.saturating_mul(k).saturating_mul(m) >= 8 * MIN_TILE_WORK
 }
 
 /// `y += x wᵀ` as [`add_x_wt`](matmul::add_x_wt).
 pub fn add_x_wt<F: Float>(executor: &dyn Executor<F>, x: Rows<'_, F>, w: Rows<'_, F>, y: RowsMut<'_, F>) {
-    F::product_in_tiles(executor, TILE, Plain(x.into()), Transposed(w.into()), Add, y.into());
+    F::product_in_tiles(executor, tile(y.width()), Plain(x.into()), Transposed(w.into()), Add, y.into());
 }
 
 /// `dx = dz w` as [`dz_w`](matmul::dz_w).
 pub fn dz_w<F: Float>(executor: &dyn Executor<F>, dz: Rows<'_, F>, w: Rows<'_, F>, mut dx: RowsMut<'_, F>) {
     if is_large(dz.len(), dz.width(), w.width()) {
-        return F::product_in_tiles(executor, TILE, Plain(dz.into()), Plain(w.into()), Replace, dx.into());
+        let tile = tile(w.width());
+        return F::product_in_tiles(executor, tile, Plain(dz.into()), Plain(w.into()), Replace, dx.into());
     }
     let width = w.width();
     for_each_tile(executor, dx.data(), width, w.data().len(), |first, dx| {
@@ -46,7 +62,7 @@ pub fn add_dzt_x<F: Float>(
 ) {
     if is_large(dz.width(), dz.len(), x.width()) {
         let (dzt, x) = (Transposed(dz.into()), Plain(x.into()));
-        return F::product_in_tiles(executor, WEIGHT_TILE, dzt, x, Add, dw.into());
+        return F::product_in_tiles(executor, weight_tile(dz.width()), dzt, x, Add, dw.into());
     }
     let width = x.width();
     for_each_tile(executor, dw.data(), width, x.data().len(), |first, dw| {
