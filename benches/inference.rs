@@ -41,13 +41,13 @@ impl Arguments {
 
 /// The same inputs as the peers have, without a generator that two languages would share: a row's numbers are a fixed
 /// pattern in [0, 1), moved by its number.
-fn inputs(rows: usize, width: usize) -> Vec<f64> {
-    (0..rows * width).map(|at| f64::from(((at as u64 * 37 + at as u64 / 784) % 251) as u32) / 251.0).collect()
+fn inputs(rows: usize, width: usize) -> Vec<f32> {
+    (0..rows * width).map(|at| ((at as u64 * 37 + at as u64 / 784) % 251) as f32 / 251.0).collect()
 }
 
 /// The class of each row: that of its largest output, of equal ones the first.
-fn classes(outputs: &[f64], width: usize) -> Vec<usize> {
-    let larger = |row: &[f64], best: usize, index: usize| if row[index] > row[best] { index } else { best };
+fn classes(outputs: &[f32], width: usize) -> Vec<usize> {
+    let larger = |row: &[f32], best: usize, index: usize| if row[index] > row[best] { index } else { best };
     outputs
         .chunks_exact(width)
         .map(|row| (0..width).fold(0, |best, index| larger(row, best, index)))
@@ -55,21 +55,24 @@ fn classes(outputs: &[f64], width: usize) -> Vec<usize> {
 }
 
 /// Microseconds a call with one row.
-fn one_row(predictor: &mut Predictor<f32>, row: &[f64]) -> Result<f64, String> {
+fn one_row(predictor: &mut Predictor<f32>, row: &[f32]) -> Result<f64, String> {
+    let mut outputs = vec![0.0; predictor.width()];
     let start = Instant::now();
     for _ in 0..CALLS {
-        black_box(predictor.predict(row.to_vec()).map_err(|error| error.to_string())?);
+        predictor.outputs(black_box(row), &mut outputs).map_err(|error| error.to_string())?;
+        black_box(&outputs);
     }
     Ok(start.elapsed().as_secs_f64() / CALLS as f64 * 1e6)
 }
 
 /// The classes of all rows, a share on each predictor, and how long they took.
-fn bulk(predictors: &mut [Predictor<f32>], x: &[f64], rows: usize) -> Result<(Vec<usize>, f64), String> {
+fn bulk(predictors: &mut [Predictor<f32>], x: &[f32], rows: usize) -> Result<(Vec<usize>, f64), String> {
     let width = x.len() / rows;
     let share = rows.div_ceil(predictors.len()) * width;
     let start = Instant::now();
-    let predict = |(predictor, x): (&mut Predictor<f32>, &[f64])| {
-        let outputs = predictor.predict(x.to_vec()).map_err(|error| error.to_string())?;
+    let predict = |(predictor, x): (&mut Predictor<f32>, &[f32])| {
+        let mut outputs = vec![0.0; x.len() / width * predictor.width()];
+        predictor.outputs(x, &mut outputs).map_err(|error| error.to_string())?;
         Ok(classes(&outputs, predictor.width()))
     };
     let parts: Result<Vec<Vec<usize>>, String> = std::thread::scope(|scope| {

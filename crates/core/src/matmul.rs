@@ -34,9 +34,10 @@ const NARROW: usize = 4;
 /// Multiply-adds above which the kernel is worth its packing even then.
 const NARROW_WORK: usize = 1 << 14;
 
+/// Of one row too, whatever its length: the kernel would copy all of `w` for it.
 #[inline]
 fn is_narrow(n: usize, k: usize, m: usize) -> bool {
-    n.min(k).min(m) <= NARROW && n * k * m <= NARROW_WORK
+    n == 1 || n.min(k).min(m) <= NARROW && n * k * m <= NARROW_WORK
 }
 
 /// `y += x wᵀ`, with `x` `[n, k]`, `w` `[m, k]`, `y` `[n, m]`.
@@ -271,6 +272,7 @@ mod tests {
             (32, 2, 64),
             (2, 70, 65),
             (33, 90, 3),
+            (1, 130, 131),
         ] {
             let (x, w, dz) = (numbers(n * k, 1), numbers(m * k, 2), numbers(n * m, 3));
             let (x_rows, w_rows, dz_rows) = (Rows::new(&x, k), Rows::new(&w, k), Rows::new(&dz, m));

@@ -255,22 +255,43 @@ impl<F: Number> Predictor<F> {
     /// # Errors
     /// [`IndexRange`](chainrule_trainer::Error::IndexRange) if a row holds what is no index where the network takes one.
     pub fn predict(&mut self, rows: Vec<f64>) -> Result<Vec<f64>, chainrule_trainer::Error> {
-        const BATCH: usize = 256;
-        let width = self.preprocessing.inputs;
         let inputs: Vec<F> = self.preprocessing.inputs(rows);
-        chainrule_trainer::check_indices(self.network.as_ref(), Rows::new(&inputs, width))?;
-        let count = inputs.len() / width;
+        let count = inputs.len() / self.preprocessing.inputs;
         let mut outputs = vec![F::zero(); count * self.width()];
-        self.tape.resize(self.network.tape().for_rows(BATCH.min(count)), F::zero());
-        let out_width = self.width();
-        for (x, y) in inputs.chunks(BATCH * width).zip(outputs.chunks_mut(BATCH * out_width)) {
-            let (x, y) = (Rows::new(x, width), RowsMut::new(y, out_width));
-            let tape = &mut self.tape[..self.network.tape().for_rows(x.len())];
-            let ctx = &mut Ctx::evaluate(&Inline, &self.weights.buffers);
-            self.network.forward(&self.weights.theta, &[x], y, tape, ctx);
+        self.outputs(&inputs, &mut outputs)?;
+        Ok(outputs.into_iter().map(F::as_f64).collect())
+    }
+
+    /// The same of inputs as the network takes them, scaled already and in its own precision, into memory that is lent.
+    ///
+    /// # Errors
+    /// As [`Predictor::predict`].
+    ///
+    /// # Panics
+    /// If `inputs` or `outputs` are not whole rows, or not as many.
+    pub fn outputs(&mut self, inputs: &[F], outputs: &mut [F]) -> Result<(), chainrule_trainer::Error> {
+        /// Rows at a time: their activations stay in the cache.
+        const BATCH: usize = 256;
+        let (width, out_width) = (self.preprocessing.inputs, self.width());
+        let x = Rows::new(inputs, width);
+        assert_eq!(outputs.len(), x.len() * out_width, "a row of outputs for every row of inputs");
+        chainrule_trainer::check_indices(self.network.as_ref(), x)?;
+        let tape = self.network.tape();
+        let needed = tape.for_rows(BATCH.min(x.len()));
+        if self.tape.len() < needed {
+            self.tape.resize(needed, F::zero());
         }
-        let batches = outputs.chunks(BATCH * out_width);
-        Ok(batches.flat_map(|batch| self.side_by_side(batch)).map(F::as_f64).collect())
+        for (x, y) in inputs.chunks(BATCH * width).zip(outputs.chunks_mut(BATCH * out_width)) {
+            let x = Rows::new(x, width);
+            let tape = &mut self.tape[..tape.for_rows(x.len())];
+            let ctx = &mut Ctx::evaluate(&Inline, &self.weights.buffers);
+            let rows = RowsMut::new(&mut *y, out_width);
+            self.network.forward(&self.weights.theta, &[x], rows, tape, ctx);
+            if self.outputs.len() > 1 {
+                y.copy_from_slice(&self.side_by_side(y));
+            }
+        }
+        Ok(())
     }
 
     /// The blocks of a batch, row by row.

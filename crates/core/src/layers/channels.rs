@@ -94,3 +94,47 @@ fn column_gradient_sums<F: Float>(
     };
     column_sums(rows, columns, add_row, |column, sum| pairs[2 * (column - first) + 1] = F::of(sum));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Some of the channels, as a tile has them, where a channel is a column and where it has positions.
+    #[test]
+    fn sums_of_some_channels_equal_their_definitions() {
+        let (rows, channels) = (5, 40);
+        for positions in [1, 3] {
+            let width = channels * positions;
+            let numbers = |seed: usize| -> Vec<f64> {
+                (0..rows * width).map(|i| ((i * 7 + seed * 13) % 23) as f64 / 7.0 - 1.5).collect()
+            };
+            let (x, dy) = (numbers(1), numbers(2));
+            let of = |data: &[f64], channel: usize| -> Vec<f64> {
+                let own = |row: &[f64]| row[channel * positions..][..positions].to_vec();
+                data.chunks(width).flat_map(own).collect()
+            };
+            let means: Vec<f64> = (0..channels)
+                .map(|channel| of(&x, channel).iter().sum::<f64>() / (rows * positions) as f64)
+                .collect();
+            let (first, count) = (3, 35);
+            let (mut pairs, mut sums) = (vec![f64::NAN; 2 * count], vec![f64::NAN; 2 * count]);
+            let (x_rows, dy_rows) = (Rows::new(&x, width), Rows::new(&dy, width));
+            statistics(x_rows, positions, first, &mut pairs);
+            gradient_sums(x_rows, dy_rows, positions, &means, first, &mut sums);
+            for at in 0..count {
+                let (mean, x, dy) = (means[first + at], of(&x, first + at), of(&dy, first + at));
+                let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / x.len() as f64;
+                let moment = x.iter().zip(&dy).map(|(x, dy)| dy * (x - mean)).sum::<f64>();
+                let found = [pairs[2 * at], pairs[2 * at + 1], sums[2 * at], sums[2 * at + 1]];
+                let expected = [mean, variance, dy.iter().sum(), moment];
+                for (found, expected) in found.iter().zip(expected) {
+                    assert!(
+                        (found - expected).abs() < 1e-12,
+                        "channel {}: {found} for {expected}",
+                        first + at
+                    );
+                }
+            }
+        }
+    }
+}

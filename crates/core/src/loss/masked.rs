@@ -130,4 +130,16 @@ mod tests {
         let total = gradient(loss, MASKING, x, y, targets, RowsMut::new(&mut dy, 3));
         assert_eq!((total, dy), (Total::NONE, [0.0; 3]));
     }
+
+    #[test]
+    fn without_padding_it_is_the_loss_of_all() {
+        let y: Vec<f64> = (0..24).map(|i| f64::from(i * i % 7)).collect();
+        let t: Vec<f64> = (0..24).map(|i| f64::from(i * 3 % 5)).collect();
+        let x = [1.0; 12];
+        let (mut dy, mut expected) = ([f64::NAN; 24], [f64::NAN; 24]);
+        let (x, y, targets) = (Rows::new(&x, 3), Rows::new(&y, 6), Targets::Values(Rows::new(&t, 6)));
+        let total = gradient((&Mse, 1.0), MASKING, x, y, targets, RowsMut::new(&mut dy, 6));
+        let sum = Loss::gradient(&Mse, y, targets, 1.0 / 24.0, RowsMut::new(&mut expected, 6));
+        assert_eq!((total, dy), (Total { sum, terms: 24.0 }, expected));
+    }
 }
