@@ -15,8 +15,8 @@ pub mod tiles;
 
 use std::ops::Range;
 
+use kernel::Accumulate::{Add, Replace};
 use kernel::Factor::{Plain, Transposed};
-use kernel::Into::{Add, Replace};
 
 use crate::simd::wide;
 use crate::{Float, Panel, PanelMut, Rows, RowsMut};

@@ -19,7 +19,7 @@ pub enum Factor<'a, F> {
 
 /// What becomes of the numbers that were there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Into {
+pub enum Accumulate {
     /// The product is added to them.
     Add,
     /// It takes their place; they are not read.
@@ -32,7 +32,13 @@ pub trait Kernel: Sized {
     ///
     /// # Panics
     /// If the shapes do not fit.
-    fn product(scale: Self, a: Factor<'_, Self>, b: Factor<'_, Self>, into: Into, c: PanelMut<'_, Self>);
+    fn product(
+        scale: Self,
+        a: Factor<'_, Self>,
+        b: Factor<'_, Self>,
+        into: Accumulate,
+        c: PanelMut<'_, Self>,
+    );
 
     /// The same with `c` cut into tiles of `tile` rows and columns at most, each the work of one thread; the tiles are
     /// larger if there were more than [`MAX_TILES`].
@@ -41,7 +47,7 @@ pub trait Kernel: Sized {
         tile: [usize; 2],
         a: Factor<'_, Self>,
         b: Factor<'_, Self>,
-        into: Into,
+        into: Accumulate,
         c: PanelMut<'_, Self>,
     );
 }
@@ -49,7 +55,7 @@ pub trait Kernel: Sized {
 macro_rules! impl_kernel {
     ($($type:ty)*) => { $(
         impl Kernel for $type {
-            fn product(scale: $type, a: Factor<'_, $type>, b: Factor<'_, $type>, into: Into, c: PanelMut<'_, $type>) {
+            fn product(scale: $type, a: Factor<'_, $type>, b: Factor<'_, $type>, into: Accumulate, c: PanelMut<'_, $type>) {
                 matmul(view_mut(c), accum(into), view(a), view(b), scale, Par::Seq);
             }
 
@@ -58,7 +64,7 @@ macro_rules! impl_kernel {
                 tile: [usize; 2],
                 a: Factor<'_, $type>,
                 b: Factor<'_, $type>,
-                into: Into,
+                into: Accumulate,
                 c: PanelMut<'_, $type>,
             ) {
                 in_tiles(executor, tile, (view(a), view(b)), into, view_mut(c));
@@ -77,7 +83,7 @@ fn in_tiles<F: ComplexField + Sync + Send>(
     executor: &dyn Executor<F>,
     tile: [usize; 2],
     (a, b): (MatRef<'_, F>, MatRef<'_, F>),
-    into: Into,
+    into: Accumulate,
     c: MatMut<'_, F>,
 ) {
     let (rows, columns) = (c.nrows(), c.ncols());
@@ -113,10 +119,10 @@ fn in_tiles<F: ComplexField + Sync + Send>(
     });
 }
 
-fn accum(into: Into) -> Accum {
+fn accum(into: Accumulate) -> Accum {
     match into {
-        Into::Add => Accum::Add,
-        Into::Replace => Accum::Replace,
+        Accumulate::Add => Accum::Add,
+        Accumulate::Replace => Accum::Replace,
     }
 }
 

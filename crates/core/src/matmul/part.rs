@@ -1,7 +1,7 @@
 //! Products of parts of matrices, small ones among them: the columns of one head, a triangle's rectangles.
 
+use super::kernel::Accumulate::Replace;
 use super::kernel::Factor::{Plain, Transposed};
-use super::kernel::Into::Replace;
 use super::{SMALL, add_scaled, dot};
 use crate::{Float, Panel, PanelMut};
 

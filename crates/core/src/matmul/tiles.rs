@@ -4,8 +4,8 @@
 //! them, so large products are cut in both directions; the sizes were measured (docs/performance.md) and are part of the
 //! result, as other cuts may give other bits.
 
+use super::kernel::Accumulate::{Add, Replace};
 use super::kernel::Factor::{Plain, Transposed};
-use super::kernel::Into::{Add, Replace};
 use crate::executor::{Executor, MIN_TILE_WORK, for_each_tile};
 use crate::{Float, Rows, RowsMut, matmul};
 
@@ -48,6 +48,7 @@ pub fn dz_w<F: Float>(executor: &dyn Executor<F>, dz: Rows<'_, F>, w: Rows<'_, F
     }
     let width = w.width();
     for_each_tile(executor, dx.data(), width, w.data().len(), |first, dx| {
+        // A whole product knows its rows without a division.
         let rows = if dx.len() == dz.len() * width { dz.len() } else { dx.len() / width };
         matmul::dz_w(dz.slice(first, rows), w, RowsMut::counted(dx, rows, width));
     });
