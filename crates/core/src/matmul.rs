@@ -10,6 +10,7 @@
 //! It chooses its instructions at run time and allocates nothing.
 
 mod kernel;
+mod narrow;
 mod part;
 pub mod tiles;
 
@@ -18,7 +19,6 @@ use std::ops::Range;
 use kernel::Accumulate::{Add, Replace};
 use kernel::Factor::{Plain, Transposed};
 
-use crate::simd::wide;
 use crate::{Float, Panel, PanelMut, Rows, RowsMut};
 
 pub(crate) use kernel::Kernel;
@@ -28,25 +28,13 @@ pub use part::{a_b, at_b, scaled_a_bt};
 /// Multiply-adds below which plain loops are faster than the kernel's packing.
 const SMALL: usize = 512;
 
-/// Rows, columns or terms up to which loops over the long side are faster than the kernel, which works on squares.
-const NARROW: usize = 4;
-
-/// Multiply-adds above which the kernel is worth its packing even then.
-const NARROW_WORK: usize = 1 << 14;
-
-/// Of one row too, whatever its length: the kernel would copy all of `w` for it.
-#[inline]
-fn is_narrow(n: usize, k: usize, m: usize) -> bool {
-    n == 1 || n.min(k).min(m) <= NARROW && n * k * m <= NARROW_WORK
-}
-
 /// `y += x wᵀ`, with `x` `[n, k]`, `w` `[m, k]`, `y` `[n, m]`.
 #[inline]
 pub fn add_x_wt<F: Float>(x: Rows<'_, F>, w: Rows<'_, F>, mut y: RowsMut<'_, F>) {
     debug_assert!(x.width() == w.width() && y.width() == w.len());
     if x.data().len() * y.width() > SMALL {
-        if is_narrow(x.len(), x.width(), w.len()) {
-            return wide(|| add_x_wt_by_rows(x, w, y));
+        if narrow::is_narrow(x.len(), x.width(), w.len()) {
+            return narrow::add_x_wt(x, w, y);
         }
         return F::product(F::one(), Plain(x.into()), Transposed(w.into()), Add, y.into());
     }
@@ -62,40 +50,12 @@ pub fn add_x_wt<F: Float>(x: Rows<'_, F>, w: Rows<'_, F>, mut y: RowsMut<'_, F>)
 pub fn dz_w<F: Float>(dz: Rows<'_, F>, w: Rows<'_, F>, dx: RowsMut<'_, F>) {
     debug_assert!(dz.width() == w.len() && dx.width() == w.width());
     if dz.data().len() * w.width() > SMALL {
-        if is_narrow(dz.len(), dz.width(), w.width()) {
-            return wide(|| dz_w_by_rows(dz, w, dx));
+        if narrow::is_narrow(dz.len(), dz.width(), w.width()) {
+            return narrow::dz_w(dz, w, dx);
         }
         return F::product(F::one(), Plain(dz.into()), Plain(w.into()), Replace, dx.into());
     }
-    dz_w_by_rows(dz, w, dx);
-}
-
-#[inline(always)]
-fn dz_w_by_rows<F: Float>(dz: Rows<'_, F>, w: Rows<'_, F>, mut dx: RowsMut<'_, F>) {
-    for (dz, dx) in dz.iter().zip(dx.iter_mut()) {
-        dx.fill(F::zero());
-        for (&dz, w) in dz.iter().zip(w.iter()) {
-            add_scaled(dz, w, dx);
-        }
-    }
-}
-
-/// Four rows of `w` at a time, whose sums do not wait for each other.
-#[inline(always)]
-fn add_x_wt_by_rows<F: Float>(x: Rows<'_, F>, w: Rows<'_, F>, mut y: RowsMut<'_, F>) {
-    let k = w.width();
-    for (x, y) in x.iter().zip(y.iter_mut()) {
-        let (fours, rest) = y.as_chunks_mut::<4>();
-        let (fours_w, rest_w) = w.data().split_at(fours.len() * 4 * k);
-        for (y, w) in fours.iter_mut().zip(fours_w.chunks_exact(4 * k)) {
-            let (w, rest) = (&w[..2 * k], &w[2 * k..]);
-            let sums = dots([&w[..k], &w[k..], &rest[..k], &rest[k..]], x);
-            y.iter_mut().zip(sums).for_each(|(y, sum)| *y += sum);
-        }
-        for (y, w) in rest.iter_mut().zip(rest_w.chunks_exact(k)) {
-            *y += dots([w], x)[0];
-        }
-    }
+    narrow::dz_w_by_rows(dz, w, dx);
 }
 
 /// `dw += dzᵀ x` for the outputs in `outputs`, with `dz` `[n, m]`, `x` `[n, k]`, `dw` `[outputs.len(), k]`.
@@ -103,27 +63,13 @@ fn add_x_wt_by_rows<F: Float>(x: Rows<'_, F>, w: Rows<'_, F>, mut y: RowsMut<'_,
 pub fn add_dzt_x<F: Float>(dz: Rows<'_, F>, outputs: Range<usize>, x: Rows<'_, F>, dw: RowsMut<'_, F>) {
     debug_assert!(dz.len() == x.len() && dw.width() == x.width());
     if outputs.len() * x.data().len() > SMALL {
-        if is_narrow(outputs.len(), x.len(), x.width()) {
-            return wide(|| add_dzt_x_by_rows(dz, outputs, x, dw));
+        if narrow::is_narrow(outputs.len(), x.len(), x.width()) {
+            return narrow::add_dzt_x(dz, outputs, x, dw);
         }
         let dz = Panel::of_columns(dz, outputs);
         return F::product(F::one(), Transposed(dz), Plain(x.into()), Add, dw.into());
     }
-    add_dzt_x_by_rows(dz, outputs, x, dw);
-}
-
-#[inline(always)]
-fn add_dzt_x_by_rows<F: Float>(
-    dz: Rows<'_, F>,
-    outputs: Range<usize>,
-    x: Rows<'_, F>,
-    mut dw: RowsMut<'_, F>,
-) {
-    for (dz, x) in dz.iter().zip(x.iter()) {
-        for (&dz, dw) in dz[outputs.clone()].iter().zip(dw.iter_mut()) {
-            add_scaled(dz, x, dw);
-        }
-    }
+    narrow::add_dzt_x_by_rows(dz, outputs, x, dw);
 }
 
 /// `z += w x`, with `w` `[m, k]`, `x` `[k, n]`, `z` `[m, n]`.
@@ -148,35 +94,6 @@ pub fn add_wt_z<F: Float>(w: Panel<'_, F>, z: Panel<'_, F>, x: PanelMut<'_, F>) 
 #[inline]
 pub fn add_x_dzt<F: Float>(x: Panel<'_, F>, dz: Panel<'_, F>, dwt: PanelMut<'_, F>) {
     F::product(F::one(), Plain(x), Transposed(dz), Add, dwt);
-}
-
-/// How many partial sums [`long_dot`] and [`sum`] keep, so that the compiler may add several numbers at once.
-const LANES: usize = 8;
-
-/// `Σ a_i b_i`, in an order that the length alone decides.
-#[inline]
-pub fn long_dot<F: Float>(a: &[F], b: &[F]) -> F {
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    let mut lanes = [F::zero(); LANES];
-    for (a, b) in a.iter().zip(b) {
-        for lane in 0..LANES {
-            lanes[lane] += a[lane] * b[lane];
-        }
-    }
-    lanes.into_iter().sum::<F>() + dot(a_rest, b_rest)
-}
-
-/// `Σ a_i`, in an order that the length alone decides.
-#[inline]
-pub fn sum<F: Float>(a: &[F]) -> F {
-    let (chunks, rest) = a.as_chunks::<LANES>();
-    let mut lanes = [F::zero(); LANES];
-    for chunk in chunks {
-        for lane in 0..LANES {
-            lanes[lane] += chunk[lane];
-        }
-    }
-    lanes.into_iter().sum::<F>() + rest.iter().copied().sum::<F>()
 }
 
 /// `y += x wᵀ` as [`add_x_wt`], between columns of larger matrices.
@@ -220,22 +137,6 @@ pub fn add_columnst_x<F: Float>(dz: Panel<'_, F>, x: Panel<'_, F>, mut dw: RowsM
             add_scaled(dz, x, dw);
         }
     }
-}
-
-/// Several [`long_dot`]s with one `x`, side by side.
-#[inline(always)]
-fn dots<F: Float, const N: usize>(w: [&[F]; N], x: &[F]) -> [F; N] {
-    let (x, x_rest) = x.as_chunks::<LANES>();
-    let chunks = w.map(|w| w.as_chunks::<LANES>());
-    let mut sums = [[F::zero(); LANES]; N];
-    for (at, x) in x.iter().enumerate() {
-        for (lanes, (w, _)) in sums.iter_mut().zip(&chunks) {
-            for lane in 0..LANES {
-                lanes[lane] += w[at][lane] * x[lane];
-            }
-        }
-    }
-    std::array::from_fn(|i| sums[i].into_iter().sum::<F>() + dot(chunks[i].1, x_rest))
 }
 
 #[inline(always)]
@@ -340,15 +241,6 @@ mod tests {
                 let expected = 0.5 + (0..n).map(|j| x_at(at / m, j) * z_at(at % m, j)).sum::<f64>();
                 assert!((found - expected).abs() < 1e-12, "dwt[{}, {}]", at / m, at % m);
             }
-        }
-    }
-
-    #[test]
-    fn sums_in_lanes_are_sums() {
-        for len in [0, 1, 7, 8, 9, 30] {
-            let (a, b) = (numbers(len, 1), numbers(len, 2));
-            assert!((sum(&a) - a.iter().sum::<f64>()).abs() < 1e-12);
-            assert!((long_dot(&a, &b) - dot(&a, &b)).abs() < 1e-12);
         }
     }
 

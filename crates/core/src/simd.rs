@@ -37,6 +37,9 @@ pub trait Vectors<F>: Copy {
     fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
 }
 
+/// The most lanes of any vector of any type.
+pub(crate) const MAX_LANES: usize = 8;
+
 /// Work of [`Fusing::fused`]: a closure that is generic over the vectors.
 pub trait FusedWork<F> {
     /// What it gives.

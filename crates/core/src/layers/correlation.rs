@@ -3,10 +3,11 @@
 use std::ops::Range;
 
 use super::framed::Framed;
-use super::sliding::MAX_LANES;
 use super::window::Window;
 use super::{direct, unfold};
+use crate::elementary::sum;
 use crate::executor::{MAX_TILES, even_tile, for_each_tile, for_each_tile_with};
+use crate::simd::MAX_LANES;
 use crate::{Error, Executor, Float, Rows, Shape};
 use crate::{Panel, PanelMut, matmul};
 
@@ -350,7 +351,7 @@ pub(super) fn add_bias_gradient<F: Float>(executor: &dyn Executor<F>, dz: Rows<'
     for_each_tile(executor, db, 1, dz.len() * places, |first, db| {
         for dz in dz.iter() {
             let maps = dz[first * places..].chunks_exact(places);
-            db.iter_mut().zip(maps).for_each(|(db, map)| *db += matmul::sum(map));
+            db.iter_mut().zip(maps).for_each(|(db, map)| *db += sum(map));
         }
     });
 }

@@ -1,5 +1,6 @@
 //! The mean over all places, or over the positions of a sequence.
 
+use crate::elementary::sum;
 use crate::executor::for_each_tile;
 use crate::{Ctx, Derivation, Error, Float, Layer, Parameter, Pass, Rows, RowsMut, Shape, matmul};
 
@@ -129,7 +130,7 @@ impl GlobalAvgPool {
         match self.global.over {
             Over::Space => {
                 let planes = y.iter_mut().zip(x.chunks_exact(self.global.places));
-                planes.for_each(|(y, x)| *y = share * matmul::sum(x));
+                planes.for_each(|(y, x)| *y = share * sum(x));
             }
             Over::Positions => {
                 let width = y.len();

@@ -9,9 +9,6 @@ use crate::{Float, Rows};
 /// Maps of a block, at most.
 pub(super) const MAPS: usize = 6;
 
-/// Numbers that a vector has at most.
-pub(super) const MAX_LANES: usize = 8;
-
 /// Numbers of a vector of 32 bytes.
 pub(super) const fn lanes<F: Float>() -> usize {
     32 / F::BYTES

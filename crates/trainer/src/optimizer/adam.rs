@@ -82,14 +82,17 @@ impl<F: Float> Optimizer<F> for Adam {
         let epsilon = F::of(self.epsilon);
 
         let moments = first.iter_mut().zip(second.iter_mut());
-        wide(|| {
-            for ((theta, &gradient), (m, v)) in theta.iter_mut().zip(gradient).zip(moments) {
-                let g = gradient + decay * *theta;
-                *m += new1 * (g - *m);
-                *v = beta2 * *v + new2 * g * g;
-                *theta = keep * *theta - rate * *m / (v.sqrt() * correction + epsilon);
-            }
-        });
+        wide(
+            #[inline(always)]
+            || {
+                for ((theta, &gradient), (m, v)) in theta.iter_mut().zip(gradient).zip(moments) {
+                    let g = gradient + decay * *theta;
+                    *m += new1 * (g - *m);
+                    *v = beta2 * *v + new2 * g * g;
+                    *theta = keep * *theta - rate * *m / (v.sqrt() * correction + epsilon);
+                }
+            },
+        );
     }
 }
 

@@ -126,19 +126,31 @@ impl<F: Float> Optimizer<F> for RmsProp {
         match (self.centered, slots) {
             (false, [square]) => {
                 let numbers = Numbers { theta, gradient, square, mean: none(), velocity: none() };
-                wide(|| self.apply::<F, false, false>(step, numbers));
+                wide(
+                    #[inline(always)]
+                    || self.apply::<F, false, false>(step, numbers),
+                );
             }
             (true, [square, mean]) => {
                 let numbers = Numbers { theta, gradient, square, mean, velocity: none() };
-                wide(|| self.apply::<F, true, false>(step, numbers));
+                wide(
+                    #[inline(always)]
+                    || self.apply::<F, true, false>(step, numbers),
+                );
             }
             (false, [square, velocity]) => {
                 let numbers = Numbers { theta, gradient, square, mean: none(), velocity };
-                wide(|| self.apply::<F, false, true>(step, numbers));
+                wide(
+                    #[inline(always)]
+                    || self.apply::<F, false, true>(step, numbers),
+                );
             }
             (true, [square, mean, velocity]) => {
                 let numbers = Numbers { theta, gradient, square, mean, velocity };
-                wide(|| self.apply::<F, true, true>(step, numbers));
+                wide(
+                    #[inline(always)]
+                    || self.apply::<F, true, true>(step, numbers),
+                );
             }
             _ => unreachable!("as many vectors as `slots` names"),
         }

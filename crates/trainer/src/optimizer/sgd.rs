@@ -74,13 +74,17 @@ impl<F: Float> Optimizer<F> for Sgd {
             }
             return;
         };
-        wide(|| {
-            for ((theta, &gradient), velocity) in theta.iter_mut().zip(gradient).zip(velocity.iter_mut()) {
-                let g = gradient + decay * *theta;
-                *velocity = momentum * *velocity + g;
-                *theta -= rate * if self.nesterov { g + momentum * *velocity } else { *velocity };
-            }
-        });
+        wide(
+            #[inline(always)]
+            || {
+                for ((theta, &gradient), velocity) in theta.iter_mut().zip(gradient).zip(velocity.iter_mut())
+                {
+                    let g = gradient + decay * *theta;
+                    *velocity = momentum * *velocity + g;
+                    *theta -= rate * if self.nesterov { g + momentum * *velocity } else { *velocity };
+                }
+            },
+        );
     }
 }
 
