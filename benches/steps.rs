@@ -8,7 +8,7 @@ use chainrule_core::{Ctx, Draw, Inline, Workspace};
 use chainrule_runner::experiment::Experiment;
 use chainrule_runner::registry::Registry;
 use chainrule_runner::session::Session;
-use chainrule_trainer::optimizer::{DecayOn, groups, update};
+use chainrule_trainer::optimizer::{DecayOn, Memory, groups, update};
 use criterion::Criterion;
 
 /// Those of `configs/bench` in single precision.
@@ -32,7 +32,7 @@ fn step(criterion: &mut Criterion, name: &str) {
     let mut workspace =
         Workspace::new(session.objective.network(), experiment.train.batch_size).expect("memory");
     let mut gradient = vec![0.0; theta.len()];
-    let mut slots: Vec<Vec<f32>> = session.optimizer.slots().iter().map(|_| vec![0.0; theta.len()]).collect();
+    let mut memory = Memory::new(session.optimizer.as_ref(), theta.len());
     let mut number = 0;
     criterion.bench_function(&format!("step/{name}"), |bencher| {
         bencher.iter(|| {
@@ -43,7 +43,7 @@ fn step(criterion: &mut Criterion, name: &str) {
             let rate = session.schedule.rate(number);
             number += 1;
             let optimizer = session.optimizer.as_ref();
-            update(&Inline, optimizer, &groups, (number, rate), (&mut theta, gradient), &mut slots);
+            update(&Inline, optimizer, &groups, (number, rate), (&mut theta, gradient), &mut memory);
         });
     });
 }

@@ -19,10 +19,11 @@ use chainrule_core::{
     Shape, TargetKind, Workspace, initialize, parameter_count,
 };
 use chainrule_tests::{chain, classes, dense, numbers, vector};
-use chainrule_trainer::optimizer::{Clip, DecayOn, groups, update};
+use chainrule_trainer::optimizer::{Clip, DecayOn, Memory, groups, update};
 use chainrule_trainer::schedule::{Cosine, Warmup};
 use chainrule_trainer::{
-    Adam, Dataset, Optimizer, Order, RmsProp, Settings, Sgd, Silent, TargetData, Threads, Trainer,
+    Adam, Dataset, Forget, Optimizer, Order, RmsProp, Settings, Sgd, Silent, State, TargetData, Threads,
+    Trainer,
 };
 
 thread_local! {
@@ -184,7 +185,7 @@ fn warm_step<F: Float>(objective: &Objective<F>, optimizer: &dyn Optimizer<F>, r
     let (inputs, targets) = data.batch(0..rows);
     let mut theta = start_values(objective);
     let mut gradient = vec![F::zero(); theta.len()];
-    let mut slots: Vec<Vec<F>> = optimizer.slots().iter().map(|_| vec![F::zero(); theta.len()]).collect();
+    let mut memory = Memory::new(optimizer, theta.len());
     let mut workspace = Workspace::new(objective.network(), rows).unwrap();
     let groups = groups(&objective.parameters(), DecayOn::All);
     let mut step = |number| {
@@ -194,7 +195,7 @@ fn warm_step<F: Float>(objective: &Objective<F>, optimizer: &dyn Optimizer<F>, r
         let total =
             objective.gradient(&theta, inputs, targets, &mut gradient, &mut [None], &mut workspace, ctx);
         assert!(total.sum.is_finite());
-        update(&Inline, optimizer, &groups, (number, 0.01), (&mut theta, &gradient), &mut slots);
+        update(&Inline, optimizer, &groups, (number, 0.01), (&mut theta, &gradient), &mut memory);
     };
     step(1);
     counted(|| step(2))
@@ -220,7 +221,7 @@ fn optimizers<F: Float>() -> Vec<Box<dyn Optimizer<F>>> {
 fn run<F: Float>(objective: &Objective<F>, size: Size, order: Order, epochs: u64) -> usize {
     let train = dataset(objective, 3 * size.rows + 2);
     let validation = dataset(objective, size.rows);
-    let mut theta = start_values(objective);
+    let mut state = State::new(start_values(objective), objective.start_buffers(), &heavy());
     let trainer = Trainer {
         objective,
         train: &train,
@@ -229,18 +230,18 @@ fn run<F: Float>(objective: &Objective<F>, size: Size, order: Order, epochs: u64
         optimizer: &Sgd::new().with_momentum(0.9),
         schedule: &Warmup::new(Box::new(Cosine::new(0.01, 0.0, 50)), 3, 0.0),
         settings: Settings {
-            epochs,
-            batch_size: size.rows,
             order,
-            seed: 0,
             clip: Clip { norm: Some(1.0), value: Some(1.0) },
             decay_on: DecayOn::Weights,
-            log_every: 1,
             evaluate_train: true,
+            ..Settings::new(epochs, size.rows)
         },
         threads: &Threads::one(),
+        interrupt: None,
     };
-    counted(|| trainer.fit(&mut theta, &mut [], &mut Silent).expect("a loss that stays finite"))
+    counted(|| {
+        trainer.fit(&mut state, &mut Silent, &mut Forget).map(drop).expect("a loss that stays finite");
+    })
 }
 
 const ORDERS: [Order; 2] = [Order::Fixed, Order::Shuffled { seed: 4 }];

@@ -10,10 +10,9 @@ use chainrule_core::activation::{Gelu, Linear};
 use chainrule_core::loss::Mse;
 use chainrule_core::{Objective, initialize, parameter_count};
 use chainrule_tests::{chain, dense, numbers};
-use chainrule_trainer::optimizer::{Clip, DecayOn};
 use chainrule_trainer::schedule::Constant;
 use chainrule_trainer::{
-    Dataset, Observer, Order, Progress, Record, Settings, Sgd, TargetData, Threads, Trainer,
+    Dataset, Forget, Observer, Order, Progress, Record, Settings, Sgd, State, TargetData, Threads, Trainer,
 };
 
 /// Allocations of all threads.
@@ -71,19 +70,16 @@ fn fewest(threads: usize) -> usize {
         optimizer: &Sgd::new().with_momentum(0.9),
         schedule: &Constant(0.01),
         settings: Settings {
-            epochs: EPOCHS,
-            batch_size: 200,
             order: Order::Shuffled { seed: 4 },
-            seed: 0,
-            clip: Clip::default(),
-            decay_on: DecayOn::All,
-            log_every: 1,
             evaluate_train: true,
+            ..Settings::new(EPOCHS, 200)
         },
         threads: &threads,
+        interrupt: None,
     };
+    let mut state = State::new(theta, Vec::new(), trainer.optimizer);
     let mut counts = Counts(Vec::with_capacity(EPOCHS as usize));
-    trainer.fit(&mut theta, &mut [], &mut counts).unwrap();
+    trainer.fit(&mut state, &mut counts, &mut Forget).unwrap();
     assert_eq!(counts.0.len(), EPOCHS as usize);
     counts.0.windows(2).map(|pair| pair[1] - pair[0]).min().expect("several epochs")
 }

@@ -4,9 +4,8 @@ use chainrule_core::activation::Sigmoid;
 use chainrule_core::loss::Mse;
 use chainrule_core::{Ctx, Inline, Objective, Rows, Targets, Workspace};
 use chainrule_tests::{Records, chain, dense};
-use chainrule_trainer::optimizer::{Clip, DecayOn};
 use chainrule_trainer::schedule::Constant;
-use chainrule_trainer::{Dataset, Order, Settings, Sgd, TargetData, Threads, Trainer};
+use chainrule_trainer::{Dataset, Forget, Settings, Sgd, State, TargetData, Threads, Trainer};
 use serde_json::Value;
 
 /// The notebook's class `ANN`, line by line.
@@ -215,23 +214,16 @@ fn training_ends_where_the_notebook_ends() {
         scoring: None,
         optimizer: &Sgd::new(),
         schedule: &Constant(reference.learning_rate),
-        settings: Settings {
-            epochs: reference.epochs,
-            batch_size: 1,
-            order: Order::Fixed,
-            seed: 0,
-            clip: Clip::default(),
-            decay_on: DecayOn::All,
-            log_every: 10,
-            evaluate_train: true,
-        },
+        settings: Settings { log_every: 10, evaluate_train: true, ..Settings::new(reference.epochs, 1) },
         threads: &Threads::one(),
+        interrupt: None,
     };
     assert_eq!(reference.runs.len(), 4);
     for run in &reference.runs {
-        let mut theta = theta_of(run.start);
+        let mut state = State::new(theta_of(run.start).to_vec(), Vec::new(), &Sgd::new());
         let mut records = Records::default();
-        let outcome = trainer.fit(&mut theta, &mut [], &mut records).unwrap();
+        let outcome = trainer.fit(&mut state, &mut records, &mut Forget).unwrap();
+        let theta: [f64; 9] = state.theta.try_into().unwrap();
         assert_eq!(outcome.steps, 4000);
 
         for (index, (found, expected)) in numbers_of(theta).into_iter().zip(run.end).enumerate() {

@@ -5,7 +5,7 @@ use chainrule_core::{Fans, Initializer, Inline, Parameter, Role, Shape};
 use chainrule_runner::experiment::Experiment;
 use chainrule_runner::registry::Registry;
 use chainrule_tests::runner::Runner;
-use chainrule_trainer::optimizer::{Clip, DecayOn, groups, update};
+use chainrule_trainer::optimizer::{Clip, DecayOn, Memory, groups, update};
 use serde_json::Value as Json;
 
 fn golden() -> Json {
@@ -62,11 +62,11 @@ fn optimizers_and_clipping_take_pytorchs_steps() {
         let clip = Clip { norm: limit("clip_grad_norm"), value: limit("clip_grad_value") };
         let rate = keys["learning_rate"].as_f64().expect("a number");
         let (mut x, mut gradient) = (start.clone(), vec![0.0; start.len()]);
-        let mut slots = vec![vec![0.0; x.len()]; optimizer.slots().len()];
+        let mut memory = Memory::new(optimizer.as_ref(), x.len());
         for number in 1..=100 {
             slope(&x, &mut gradient);
             clip.apply(&groups, &mut gradient);
-            update(&Inline, optimizer.as_ref(), &groups, (number, rate), (&mut x, &gradient), &mut slots);
+            update(&Inline, optimizer.as_ref(), &groups, (number, rate), (&mut x, &gradient), &mut memory);
             let expected = case["after"][number.to_string()].as_array().into_iter().flatten();
             for (found, expected) in x.iter().zip(expected) {
                 let what = format!("{keys}, step {number}");

@@ -12,9 +12,11 @@ use chainrule_core::{
 use chainrule_runner::registry::Number;
 use chainrule_tests::networks::{TOKENS, VOCABULARY, attentive, convolutional, recurrent};
 use chainrule_tests::{Records, chain, classes, dense, numbers, vector};
-use chainrule_trainer::optimizer::{Clip, DecayOn};
+use chainrule_trainer::optimizer::Clip;
 use chainrule_trainer::schedule::Constant;
-use chainrule_trainer::{Dataset, Evaluator, Order, Settings, Sgd, TargetData, Threads, Trainer, Values};
+use chainrule_trainer::{
+    Dataset, Evaluator, Forget, Order, Settings, Sgd, State, TargetData, Threads, Trainer, Values,
+};
 
 const THREADS: [usize; 5] = [1, 2, 3, 4, 8];
 
@@ -78,20 +80,18 @@ fn trained<F: Float>(objective: &Objective<F>, data: [&Dataset<F>; 2], count: us
         optimizer: &Sgd::new().with_momentum(0.9),
         schedule: &Constant(0.1),
         settings: Settings {
-            epochs: 2,
-            batch_size: BATCH,
             order: Order::Shuffled { seed: 5 },
-            seed: 0,
             clip: Clip { norm: Some(0.05), value: None },
-            decay_on: DecayOn::All,
-            log_every: 1,
             evaluate_train: true,
+            ..Settings::new(2, BATCH)
         },
         threads: &threads,
+        interrupt: None,
     };
-    let mut theta = start_values(objective);
+    let mut state = State::new(start_values(objective), Vec::new(), trainer.optimizer);
     let mut records = Records::default();
-    trainer.fit(&mut theta, &mut [], &mut records).unwrap();
+    trainer.fit(&mut state, &mut records, &mut Forget).unwrap();
+    let theta = state.theta;
     let losses = records.0.iter().flat_map(|record| {
         let evaluated = [record.train_loss, record.validation_loss].map(|loss| loss.expect("asked for"));
         [record.running_loss, evaluated[0], evaluated[1]]

@@ -132,6 +132,12 @@ pub trait Layer<F: Float>: fmt::Debug + Send + Sync {
         ctx: &mut Ctx<'_, F>,
     );
 
+    /// Of the pass that [`forward`](Layer::forward) just made, the name of the first layer in it whose output `y` is not
+    /// finite, empty for itself; none, if all are. Only a composite has parts to ask: a run that diverges can then say where.
+    fn first_not_finite(&self, y: Rows<'_, F>, _tape: &mut [F]) -> Option<String> {
+        y.data().iter().any(|number| !number.is_finite()).then(String::new)
+    }
+
     /// Computes `dx[i] = dL/dinputs[i]` where it is asked for (`None` saves a first layer its largest product), and
     /// turns `dy = dL/dy` into what [`accumulate`](Layer::accumulate) wants.
     fn backward(

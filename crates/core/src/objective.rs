@@ -210,6 +210,21 @@ impl<F: Float> Objective<F> {
         workspace.outputs(self.network.as_ref(), theta, inputs, ctx)
     }
 
+    /// The name of the first layer whose output for one batch is not finite; none, if all are.
+    pub fn first_not_finite(
+        &self,
+        theta: &[F],
+        inputs: &[Rows<'_, F>],
+        workspace: &mut Workspace<F>,
+        ctx: &mut Ctx<'_, F>,
+    ) -> Option<String> {
+        let (rows, width) = (inputs[0].len(), self.network.output_shape().len());
+        let y = &mut workspace.y[..rows * width];
+        let tape = &mut workspace.tape[..self.network.tape().for_rows(rows)];
+        self.network.forward(theta, inputs, RowsMut::counted(y, rows, width), tape, ctx);
+        self.network.first_not_finite(Rows::counted(y, rows, width), tape)
+    }
+
     /// The loss of one batch, whose parts [`Workspace::totals`] has; adds the gradient of its **mean** to `dtheta`, and writes that by the inputs to `dx`,
     /// where asked.
     #[allow(clippy::too_many_arguments)] // Every buffer is lent, and each has another owner.

@@ -2,6 +2,8 @@
 
 use chainrule_core as core;
 
+use crate::Divergence;
+
 /// Why training or evaluation cannot start or go on.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -80,16 +82,12 @@ pub enum Error {
         /// What is wrong with them.
         source: Box<Self>,
     },
-    /// The loss is no longer a number, or the parameters are none after the last step.
-    #[error("diverged: the loss became {loss} in epoch {epoch}, step {step}")]
-    Diverged {
-        /// NaN or an infinity.
-        loss: f64,
-        /// The epoch, counted from 1.
-        epoch: u64,
-        /// The step over all epochs, counted from 1.
-        step: u64,
-    },
+    /// A loss or a gradient is no longer finite, or the parameters are not after the last step.
+    #[error("diverged: {0}")]
+    Diverged(Box<Divergence>),
+    /// A state that is none of a run of this network and optimiser.
+    #[error("the state is not one of a run of this network with this optimizer")]
+    State,
     /// A metric that the outputs of the network do not have.
     #[error("the metric {metric} does not fit what the network predicts")]
     Metric {

@@ -6,28 +6,41 @@
 //!
 //! Start reading at [`Trainer`].
 
+mod accumulated;
+mod averaging;
+mod checkpoint;
 mod dataset;
+mod divergence;
 mod error;
 mod evaluate;
+mod finite;
 pub mod metrics;
+mod monitor;
 mod observer;
 pub mod optimizer;
 mod order;
+mod run;
 mod scaler;
 pub mod schedule;
 mod split;
+mod state;
 mod threads;
 mod trainer;
 
+pub use averaging::Averaging;
 pub use chainrule_core::TargetData;
+pub use checkpoint::{Checkpoints, Every, Forget};
 pub use dataset::{Dataset, check_indices};
+pub use divergence::{Divergence, NotFinite};
 pub use error::Error;
 pub use evaluate::{Evaluator, Values};
+pub use monitor::{EarlyStopping, Judged, Monitor, Part};
 pub use observer::{Observer, Progress, Record, Silent};
 pub use optimizer::{Adam, Optimizer, RmsProp, Sgd};
 pub use order::Order;
 pub use scaler::{Scale, Scaler};
 pub use schedule::Schedule;
 pub use split::{Fractions, Split, SplitError};
+pub use state::{Counts, Snapshot, State};
 pub use threads::Threads;
-pub use trainer::{Outcome, Settings, Trainer, by_output, check_batches};
+pub use trainer::{End, OnNotFinite, Outcome, Settings, Trainer, by_output, check_batches};

@@ -8,10 +8,10 @@ use chainrule_core::activation::Sigmoid;
 use chainrule_core::layers::{Chain, Dense};
 use chainrule_core::loss::Mse;
 use chainrule_core::{Ctx, Inline, Layer, Objective, Rows, Shape, Workspace, initialize, parameter_count};
-use chainrule_trainer::optimizer::{Clip, DecayOn};
 use chainrule_trainer::schedule::Constant;
 use chainrule_trainer::{
-    Dataset, Observer, Order, Progress, Record, Scale, Scaler, Settings, Sgd, TargetData, Threads, Trainer,
+    Dataset, Forget, Observer, Progress, Record, Scale, Scaler, Settings, Sgd, State, TargetData, Threads,
+    Trainer,
 };
 
 /// Weight in kg, height in cm of Olya, Vanya, Misha and Anna.
@@ -51,26 +51,21 @@ fn main() -> Result<(), Box<dyn Error>> {
     let parameters = objective.parameters();
     let mut theta = vec![0.0; parameter_count(&parameters)?];
     initialize(&parameters, &mut theta, 1);
+    let optimizer = Sgd::new();
     let trainer = Trainer {
         objective: &objective,
         train: &train,
         validation: None,
         scoring: None,
-        optimizer: &Sgd::new(),
+        optimizer: &optimizer,
         schedule: &Constant(0.1),
-        settings: Settings {
-            epochs: 1000,
-            batch_size: 1,
-            order: Order::Fixed,
-            seed: 0,
-            clip: Clip::default(),
-            decay_on: DecayOn::All,
-            log_every: 100,
-            evaluate_train: true,
-        },
+        settings: Settings { log_every: 100, evaluate_train: true, ..Settings::new(1000, 1) },
         threads: &Threads::one(),
+        interrupt: None,
     };
-    trainer.fit(&mut theta, &mut [], &mut Printer)?;
+    let mut state = State::new(theta, Vec::new(), &optimizer);
+    trainer.fit(&mut state, &mut Printer, &mut Forget)?;
+    let theta = state.theta;
 
     // Two people that the network has not seen.
     let strangers = [50.0, 168.0, 77.0, 173.0];

@@ -132,6 +132,11 @@ pub(super) fn named<F: Float>(name: &str, layer: &dyn Layer<F>) -> impl Iterator
         .map(move |parameter| Parameter { name: format!("{prefix}{}", parameter.name), ..parameter })
 }
 
+/// The name of a part of a layer.
+pub(super) fn joined(layer: &str, part: &str) -> String {
+    if part.is_empty() { layer.to_owned() } else { format!("{layer}.{part}") }
+}
+
 impl<F: Float> Layer<F> for Chain<F> {
     fn input_shapes(&self) -> Vec<Shape> {
         self.links[0].layer.input_shapes()
@@ -223,6 +228,23 @@ impl<F: Float> Layer<F> for Chain<F> {
         let x = if x.is_empty() { inputs } else { x };
         let ctx = &mut ctx.part(self.links.len() - 1, last.buffers.clone());
         last.layer.forward(&theta[last.theta.clone()], x, y, tape, ctx);
+    }
+
+    fn first_not_finite(&self, y: Rows<'_, F>, tape: &mut [F]) -> Option<String> {
+        let rows = y.len();
+        let mut tape = tape;
+        for pair in self.links.windows(2) {
+            let (link, next) = (&pair[0], &pair[1]);
+            let (own, rest) = tape.split_at_mut(next.start.for_rows(rows) - link.start.for_rows(rows));
+            tape = rest;
+            let segment = link.segment(own, rows);
+            let y = Rows::counted(segment.y, rows, link.width);
+            if let Some(part) = link.layer.first_not_finite(y, segment.tape) {
+                return Some(joined(&link.name, &part));
+            }
+        }
+        let last = self.last();
+        last.layer.first_not_finite(y, tape).map(|part| joined(&last.name, &part))
     }
 
     fn backward(

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::layers::chain::{named, named_buffers};
+use crate::layers::chain::{joined, named, named_buffers};
 use crate::{
     Buffer, Ctx, Derivation, Error, Float, Layer, MAX_INPUTS, Masking, Parameter, Pass, Rows, RowsMut, Shape,
     TapeLen, buffer_count, parameter_count,
@@ -402,6 +402,17 @@ impl<F: Float> Layer<F> for Graph<F> {
             let ctx = &mut ctx.part(index, node.buffers.clone());
             node.layer.forward(theta, &sources[..node.inputs.len()], y, own_tape, ctx);
         }
+    }
+
+    fn first_not_finite(&self, y: Rows<'_, F>, tape: &mut [F]) -> Option<String> {
+        let rows = y.len();
+        let [tapes, outputs, _, _] = self.split(tape, rows);
+        let last = self.nodes.len() - 1;
+        self.nodes.iter().enumerate().find_map(|(index, node)| {
+            let y = if index == last { y } else { node.output(outputs, rows) };
+            let part = node.layer.first_not_finite(y, &mut tapes[node.tape_range(rows)])?;
+            Some(joined(&node.name, &part))
+        })
     }
 
     fn backward(

@@ -109,6 +109,11 @@ impl<F: Float> Layer<F> for Masked<F> {
         self.layer.forward(theta, inputs, y, tape, ctx);
     }
 
+    fn first_not_finite(&self, y: Rows<'_, F>, tape: &mut [F]) -> Option<String> {
+        let (_, tape) = self.split(tape, y.len());
+        self.layer.first_not_finite(y, tape)
+    }
+
     fn backward(
         &self,
         theta: &[F],

@@ -89,6 +89,10 @@ impl<F: Float> Layer<F> for Tuned<F> {
         self.layer.forward(theta, inputs, y, tape, ctx);
     }
 
+    fn first_not_finite(&self, y: Rows<'_, F>, tape: &mut [F]) -> Option<String> {
+        self.layer.first_not_finite(y, tape)
+    }
+
     fn backward(
         &self,
         theta: &[F],

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use chainrule_trainer::{Order, Outcome, Settings, Threads, Trainer};
+use chainrule_trainer::{Forget, Order, Outcome, Settings, Snapshot, State, Threads, Trainer};
 use serde_json::{Value as Json, json};
 
 use super::{load, print};
@@ -44,7 +44,7 @@ fn train<F: Number>(
     console: Console,
 ) -> Result<(), Failure> {
     let session = Session::<F>::new(experiment, registry, None)?;
-    let mut weights = session.start(experiment)?;
+    let weights = session.start(experiment)?;
     let existing = if arguments.force { Existing::Replace } else { Existing::Keep };
     let path = RunDir::choose(arguments.out.as_deref(), &experiment.name, existing)?;
     let run = RunDir::create(&path, &experiment.resolved_toml(), existing)?;
@@ -62,11 +62,15 @@ fn train<F: Number>(
         schedule: session.schedule.as_ref(),
         settings: settings(experiment),
         threads: &threads,
+        interrupt: None,
     };
-    let Weights { theta, buffers } = &mut weights;
-    let outcome = trainer.fit(theta, buffers, &mut watcher);
+    let Weights { theta, buffers } = weights;
+    let mut state = State::new(theta, buffers, trainer.optimizer);
+    let outcome = trainer.fit(&mut state, &mut watcher, &mut Forget);
     watcher.finish();
     let outcome = outcome?;
+    let Snapshot { theta, buffers } = Snapshot::of(state.result());
+    let weights = Weights { theta, buffers };
 
     let evaluations = evaluation::evaluate(&session, weights.values(), &threads)?;
     let predictions = predictions(experiment, registry, &session, &weights)?;
@@ -129,14 +133,13 @@ fn say_end(arguments: &TrainArgs, result: &Json, evaluations: &[Evaluation], run
 fn settings(experiment: &Experiment) -> Settings {
     let train = &experiment.train;
     Settings {
-        epochs: train.epochs,
-        batch_size: train.batch_size,
         order: if train.shuffle { Order::Shuffled { seed: experiment.seed } } else { Order::Fixed },
         seed: experiment.seed,
         clip: experiment.optimizer.clip(),
         decay_on: experiment.optimizer.weight_decay_on.into(),
         log_every: train.log_every,
         evaluate_train: train.evaluate_train,
+        ..Settings::new(train.epochs, train.batch_size)
     }
 }
 
@@ -211,7 +214,7 @@ fn result_json<F: Number>(
         "name": experiment.name,
         "metrics": evaluation::to_json(evaluations, session),
         "predictions": predictions,
-        "epochs": outcome.last.epoch,
+        "epochs": outcome.epochs,
         "steps": outcome.steps,
         "train_seconds": outcome.train_seconds,
         "parameters": session.parameter_count,

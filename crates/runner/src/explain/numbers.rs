@@ -2,7 +2,7 @@
 
 use chainrule_core::layers::Source;
 use chainrule_core::{Ctx, Inline, Objective, Parameter, Rows, Targets, Workspace};
-use chainrule_trainer::optimizer::{groups, update};
+use chainrule_trainer::optimizer::{Memory, groups, update};
 use serde::Serialize;
 
 use super::Stage;
@@ -323,12 +323,12 @@ fn whole<'a>(
 /// The parameters after the optimiser's first step on this sample alone, at the learning rate without its schedule.
 fn first_step(experiment: &Experiment, session: &Session<f64>, theta: &[f64], gradient: &[f64]) -> Vec<f64> {
     let mut theta = theta.to_vec();
-    let mut slots = vec![vec![0.0; theta.len()]; session.optimizer.slots().len()];
+    let mut memory = Memory::new(session.optimizer.as_ref(), theta.len());
     let groups = groups(&session.parameters, experiment.optimizer.weight_decay_on.into());
     let mut gradient = gradient.to_vec();
     experiment.optimizer.clip().apply(&groups, &mut gradient);
     let step = (1, experiment.optimizer.learning_rate);
-    update(&Inline, session.optimizer.as_ref(), &groups, step, (&mut theta, &gradient), &mut slots);
+    update(&Inline, session.optimizer.as_ref(), &groups, step, (&mut theta, &gradient), &mut memory);
     theta
 }
 

@@ -97,6 +97,11 @@ impl Metric {
         }
     }
 
+    /// Whether more of it is better. A table is no number to compare.
+    pub fn larger_is_better(self) -> bool {
+        !matches!(self, Self::Rmse | Self::Mae)
+    }
+
     /// Whether it counts right answers, rather than how far numbers are off.
     pub fn counts(self) -> bool {
         !matches!(self, Self::Rmse | Self::Mae | Self::R2)

@@ -10,12 +10,14 @@ use chainrule_core::{Float, Parameter, Role};
 
 mod adam;
 mod clip;
+mod memory;
 mod rmsprop;
 mod sgd;
 mod update;
 
 pub use adam::Adam;
 pub use clip::Clip;
+pub use memory::Memory;
 pub use rmsprop::RmsProp;
 pub use sgd::Sgd;
 pub use update::update;
@@ -35,6 +37,11 @@ pub struct Step {
 pub trait Optimizer<F: Float>: fmt::Debug + Send + Sync {
     /// The names of its flat vectors, each as long as the parameters and zero at first; at most [`MAX_SLOTS`].
     fn slots(&self) -> &'static [&'static str];
+
+    /// The names of its single numbers, each zero at first.
+    fn numbers(&self) -> &'static [&'static str] {
+        &[]
+    }
 
     /// Moves some parameters by one step, each by its own gradient and memory. All slices are as long as `theta`.
     fn update(&self, step: Step, theta: &mut [F], gradient: &[F], slots: &mut [&mut [F]]);

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use chainrule_core::{Executor, Float};
 
-use super::{Group, MAX_SLOTS, Optimizer, Step};
+use super::{Group, MAX_SLOTS, Memory, Optimizer, Step};
 
 /// Parameters of a piece at least: below, waking a thread takes longer.
 const MIN_PIECE: usize = 1 << 16;
@@ -31,8 +31,9 @@ pub fn update<F: Float>(
     groups: &[Group],
     (number, learning_rate): (u64, f64),
     (theta, gradient): (&mut [F], &[F]),
-    slots: &mut [Vec<F>],
+    memory: &mut Memory<F>,
 ) {
+    let slots = &mut memory.slots;
     let count = slots.len();
     for group in groups {
         let mut views: [&mut [F]; MAX_SLOTS] = from_fn(|_| Default::default());
@@ -97,20 +98,21 @@ mod tests {
         let numbers =
             |seed: usize| -> Vec<f64> { (0..len).map(|i| ((i * 7 + seed) % 23) as f64 - 11.0).collect() };
         let (mut theta, gradient) = (numbers(1), numbers(2));
-        let mut slots = vec![numbers(3), (0..len).map(|i| (i % 5) as f64).collect()];
-        let (mut expected, mut memory) = (theta.clone(), slots.clone());
+        let slots = vec![numbers(3), (0..len).map(|i| (i % 5) as f64).collect()];
+        let mut memory = Memory { slots, numbers: Vec::new() };
+        let (mut expected, mut expected_memory) = (theta.clone(), memory.clone());
         let group = |range| Group { range, decays: true, rate: 0.5 };
         // What lies between the groups is frozen.
         let groups = [group(2..2 * MIN_PIECE + 30), group(2 * MIN_PIECE + 40..len)];
         let adam = Adam::new().with_weight_decay(0.1);
-        update(&Inline, &adam, &groups, (3, 0.1), (&mut theta, &gradient), &mut slots);
+        update(&Inline, &adam, &groups, (3, 0.1), (&mut theta, &gradient), &mut memory);
         for at in 0..len {
             if groups.iter().any(|group| group.range.contains(&at)) {
-                let [m, v] = &mut memory[..] else { unreachable!("two moments") };
+                let [m, v] = &mut expected_memory.slots[..] else { unreachable!("two moments") };
                 let slots = &mut [&mut m[at..=at], &mut v[at..=at]];
                 adam.update(groups[0].step(3, 0.1), &mut expected[at..=at], &gradient[at..=at], slots);
             }
         }
-        assert!(theta == expected && slots == memory);
+        assert!(theta == expected && memory == expected_memory);
     }
 }

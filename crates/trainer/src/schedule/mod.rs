@@ -8,12 +8,14 @@ use std::fmt;
 mod cosine;
 mod decay;
 mod one_cycle;
+mod plateau;
 mod polynomial;
 mod warmup;
 
 pub use cosine::Cosine;
 pub use decay::{Exponential, InverseSqrt, MultiStep, StepDecay};
 pub use one_cycle::{Anneal, OneCycle};
+pub use plateau::{Plateau, PlateauState, ReduceOnPlateau};
 pub use polynomial::Polynomial;
 pub use warmup::Warmup;
 
@@ -21,6 +23,12 @@ pub use warmup::Warmup;
 pub trait Schedule: fmt::Debug + Send + Sync {
     /// The learning rate of the step, counted from 0.
     fn rate(&self, step: u64) -> f64;
+
+    /// If the rate also falls when training no longer gets better, how. That is the one thing about a schedule that
+    /// depends on what came out; its state is the run's.
+    fn plateau(&self) -> Option<Plateau> {
+        None
+    }
 }
 
 /// The same learning rate always.

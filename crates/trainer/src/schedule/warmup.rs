@@ -1,6 +1,6 @@
 //! A slow start before another schedule.
 
-use super::{Schedule, line, progress};
+use super::{Plateau, Schedule, line, progress};
 
 /// Rises in a line to the first rate of another schedule, which then starts at its step 0.
 ///
@@ -31,6 +31,10 @@ impl Schedule for Warmup {
             Some(step) => self.then.rate(step),
             None => self.then.rate(0) * line(self.factor, 1.0, progress(step, self.steps)),
         }
+    }
+
+    fn plateau(&self) -> Option<Plateau> {
+        self.then.plateau()
     }
 }
 

@@ -1,0 +1,59 @@
+//! Whether all numbers of a vector are finite.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use chainrule_core::simd::wide;
+use chainrule_core::{Executor, Float};
+
+/// Numbers of a piece: below, waking a thread takes longer.
+const PIECE: usize = 1 << 17;
+
+/// Whether none of `numbers` is NaN or an infinity.
+#[inline]
+pub(crate) fn all<F: Float>(executor: &dyn Executor<F>, numbers: &[F]) -> bool {
+    if numbers.len() < 2 * PIECE {
+        return piece(numbers);
+    }
+    let finite = AtomicBool::new(true);
+    executor.for_each(numbers.len().div_ceil(PIECE), &|index| {
+        let end = numbers.len().min((index + 1) * PIECE);
+        if !piece(&numbers[index * PIECE..end]) {
+            finite.store(false, Relaxed);
+        }
+    });
+    finite.into_inner()
+}
+
+#[inline]
+fn piece<F: Float>(numbers: &[F]) -> bool {
+    wide(
+        #[inline(always)]
+        || {
+            // No way out of the loop, so that it becomes vector instructions.
+            let count = |bad: u32, number: &F| bad | u32::from(!number.is_finite());
+            numbers.iter().fold(0, count) == 0
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use chainrule_core::Inline;
+
+    use super::*;
+
+    #[test]
+    fn one_number_among_many_is_found() {
+        for len in [1, 9, 100, 3 * PIECE + 7] {
+            let mut numbers = vec![f32::MAX; len];
+            assert!(all(&Inline, &numbers));
+            for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                for at in [0, len / 2, len - 1] {
+                    let good = std::mem::replace(&mut numbers[at], bad);
+                    assert!(!all(&Inline, &numbers), "{bad} at {at} of {len}");
+                    numbers[at] = good;
+                }
+            }
+        }
+    }
+}
