@@ -1,6 +1,7 @@
 //! An experiment as it will run: file, `extends` and `--set` merged, checked, and every default filled in.
 
 mod rest;
+mod settings;
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +19,8 @@ use crate::registry::{BuildError, BuildLoss, Entry, Number, Outputs, Registry, R
 use crate::schema;
 use crate::session;
 use crate::spec::{
-    Dtype, MetricsTable, OptimizerCommon, PredictTable, RuntimeTable, ScheduleCommon, TrainTable,
+    CheckpointTable, Dtype, EarlyStoppingTable, MetricsTable, OptimizerCommon, PredictTable, RuntimeTable,
+    ScheduleCommon, TrainTable,
 };
 
 /// The longest name of an experiment, which becomes a directory's.
@@ -39,6 +41,10 @@ pub struct Experiment {
     pub dtype: Dtype,
     /// `[train]`.
     pub train: TrainTable,
+    /// `[early_stopping]`.
+    pub early_stopping: Option<EarlyStoppingTable>,
+    /// `[checkpoint]`.
+    pub checkpoint: CheckpointTable,
     /// `[predict]`.
     pub predict: Option<PredictTable>,
     /// `[runtime]`.
@@ -321,6 +327,8 @@ impl Experiment {
             seed: read_at(&root, &["seed"])?.unwrap_or_default(),
             dtype: read_at(&root, &["dtype"])?.unwrap_or_default(),
             train: required(read_at(&root, &["train"])?, "train")?,
+            early_stopping: read_at(&root, &["early_stopping"])?,
+            checkpoint: read_at(&root, &["checkpoint"])?.unwrap_or_default(),
             predict: read_at(&root, &["predict"])?,
             runtime: read_at(&root, &["runtime"])?.unwrap_or_default(),
             model,
@@ -376,6 +384,12 @@ fn check_exclusive(root: &Node, mistakes: &mut Diagnostics) {
         let message = "[loss] and [[outputs]] exclude each other: each output has its own loss";
         let help = "remove [loss], or the outputs";
         mistakes.push(Diagnostic::new(message).at(loss.place).help(help));
+    }
+    if let (Some(_), Some(steps)) =
+        (root.at(&["checkpoint", "every_epochs"]), root.at(&["checkpoint", "every_steps"]))
+    {
+        let message = "checkpoint.every_epochs and checkpoint.every_steps exclude each other";
+        mistakes.push(Diagnostic::new(message).at(steps.place).help("remove one of them"));
     }
     if let (Some(shape), Some(_)) = (root.at(&["model", "input_shape"]), root.at(&["inputs"])) {
         let message = "model.input_shape and [[inputs]] exclude each other: each input has its own shape";

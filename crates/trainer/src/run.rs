@@ -173,7 +173,7 @@ impl<'a, F: Float> Run<'a, F> {
             if state.counts.batches >= self.next_report {
                 self.next_report = state.counts.batches + self.report_every;
                 let epoch = state.counts.epochs + 1;
-                let samples = state.counts.epochs * samples as u64 + end as u64;
+                let samples = state.counts.epochs.saturating_mul(samples as u64) + end as u64;
                 listeners.observer.progressed(Progress { epoch, samples, loss });
             }
             if end == samples {

@@ -170,6 +170,10 @@ impl<F: Float> Trainer<'_, F> {
         }
         let parameters = chainrule_core::parameter_count(&self.objective.parameters())?;
         state.check(parameters, self.objective.start_buffers().len(), self.optimizer)?;
+        // Whoever goes on from a state may have changed what ends a run.
+        let stopping = self.settings.early_stopping;
+        state.counts.stopped =
+            stopping.is_some_and(|stopping| state.counts.judged.waited >= stopping.patience);
         self.threads.run(|executor| Run::new(self, executor)?.epochs(state, observer, checkpoints))
     }
 

@@ -5,6 +5,7 @@
 //! of a file and the resolved `config.toml` all come.
 
 mod activation;
+mod averaging;
 mod initializer;
 mod layer;
 mod loss;
@@ -16,7 +17,10 @@ pub use initializer::{InitializerSpec, InitializerTable};
 pub use layer::LayerList;
 pub(crate) use schedule::ScheduleCommon;
 pub(crate) use tables::OptimizerCommon;
-pub use tables::{Dtype, MetricName, MetricsTable, PredictTable, RuntimeTable, TopLevel, TrainTable};
+pub use tables::{
+    CheckpointTable, Dtype, EarlyStoppingTable, MetricName, MetricsTable, OnNonFinite, PredictTable,
+    RuntimeTable, TopLevel, TrainTable,
+};
 
 use crate::registry::{Registry, Taken};
 
@@ -27,6 +31,7 @@ pub(crate) fn register(registry: &mut Registry) -> Result<(), Taken> {
     loss::register(registry)?;
     optimizer::register(registry)?;
     schedule::register(registry)?;
+    averaging::register(registry)?;
     crate::data::register(registry)
 }
 
