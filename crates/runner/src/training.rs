@@ -33,7 +33,7 @@ pub(crate) struct Training<'a, F> {
 }
 
 impl<F: Number> Training<'_, F> {
-    /// Trains from `state` on, whose checkpoint is of `last`, and writes what comes out.
+    /// Trains from `state` on and writes what comes out. `last` is the step of the checkpoint of that name, if it is whole.
     pub(crate) fn go_on(
         &self,
         mut state: State<F>,
@@ -43,7 +43,7 @@ impl<F: Number> Training<'_, F> {
         let Self { experiment, session, console, .. } = *self;
         let threads = self.threads()?;
         self.say_start(&state, threads.count());
-        let mut saver = self.saver(metrics.again()?, last);
+        let mut saver = Saver { kept: state.counts.steps, ..self.saver(metrics.again()?, last) };
         let (epochs, samples) = (experiment.train.epochs, session.train.len() as u64);
         let mut watcher =
             Watcher::new(self.arguments.progress, console.verbosity(), metrics, epochs, samples);
@@ -60,7 +60,7 @@ impl<F: Number> Training<'_, F> {
         };
         let outcome = trainer.fit(&mut state, &mut watcher, &mut saver);
         watcher.finish();
-        let outcome = outcome.map_err(|error| self.failure(error, saver.last))?;
+        let outcome = outcome.map_err(|error| self.failure(error, saver.kept))?;
         if outcome.end == End::Interrupted {
             return Err(Failure::Interrupted {
                 signal: self.interrupt.signal(),
@@ -93,7 +93,7 @@ impl<F: Number> Training<'_, F> {
             session: self.session,
             belongs: self.belongs,
             metrics,
-            last,
+            kept: 0,
         }
     }
 
@@ -107,16 +107,14 @@ impl<F: Number> Training<'_, F> {
     }
 
     /// What the trainer says, in the words of the run.
-    fn failure(&self, error: Error, last: Option<u64>) -> Failure {
+    fn failure(&self, error: Error, step: u64) -> Failure {
         match error {
             // What a checkpoint or the log could not be written for is a failure of ours already.
             Error::Observer(error) => match error.downcast::<Failure>() {
                 Ok(failure) => *failure,
                 Err(error) => Failure::Training(Error::Observer(error)),
             },
-            Error::Diverged(found) => {
-                Failure::Diverged { found, run: self.run.path().to_owned(), step: last.unwrap_or_default() }
-            }
+            Error::Diverged(found) => Failure::Diverged { found, run: self.run.path().to_owned(), step },
             error @ Error::State => {
                 Failure::Run { path: self.run.path().to_owned(), message: error.to_string() }
             }
@@ -191,7 +189,7 @@ pub(crate) struct Saver<'a, F> {
     belongs: &'a Belongs,
     metrics: MetricsFile,
     /// The step of the newest checkpoint.
-    last: Option<u64>,
+    kept: u64,
 }
 
 impl<F: Float> Saver<'_, F> {
@@ -206,7 +204,7 @@ impl<F: Float> Saver<'_, F> {
         let bytes = self.encode(state)?;
         let path = self.folder.last();
         self.folder.save(&bytes, state.counts.steps).map_err(Failure::io("write", path))?;
-        self.last = Some(state.counts.steps);
+        self.kept = state.counts.steps;
         Ok(())
     }
 }

@@ -60,6 +60,7 @@ fn resume<F: Number>(
         console.note(&format!("{} has finished already", run.path().display()));
         return Ok(());
     }
+    storage::remove_unfinished(run.path());
     metrics.cut(metrics_bytes)?;
     let interrupt = Interrupt::listen().map_err(Failure::io("listen to", "signals"))?;
     let training = Training {
@@ -73,12 +74,13 @@ fn resume<F: Number>(
         interrupt: &interrupt,
         console,
     };
+    let mut last = last;
     if has_changed {
         // The state first: if only one of the two is written, the keys have to be allowed once more.
         training.saver(metrics.again()?, last).store(&state)?;
+        last = Some(state.counts.steps);
         storage::write_atomically(&Disk, &run.file(CONFIG), experiment.resolved_toml().as_bytes())?;
     }
-    let last = Some(state.counts.steps);
     training.go_on(state, metrics, last)
 }
 
@@ -89,7 +91,7 @@ fn newest<F: Number>(
     console: Console,
 ) -> Result<(Stored<F>, Option<u64>), Failure> {
     let logged = metrics.length()?;
-    for Candidate { path, .. } in candidates(run.path()) {
+    for Candidate { path, step } in candidates(run.path()) {
         let read = || -> Result<Stored<F>, String> {
             let bytes = read_bounded(&path, memory::available()).map_err(|error| error.to_string())?;
             let stored = decode::<F>(&bytes).map_err(|error| error.to_string())?;
@@ -100,8 +102,9 @@ fn newest<F: Number>(
         };
         match read() {
             Ok(stored) => {
-                let step = stored.state.counts.steps;
-                return Ok((stored, Some(step)));
+                // An older one stays where it is, and the next takes the place of a `last` that is damaged.
+                let last = step.is_none().then_some(stored.state.counts.steps);
+                return Ok((stored, last));
             }
             Err(reason) => {
                 let text = format!("warning: {} is passed over: {reason}", path.display());
