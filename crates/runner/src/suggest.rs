@@ -75,6 +75,14 @@ fn optimizer_alias(word: &str) -> &'static [&'static str] {
         | "initiallearningrate" => &["learning_rate"],
         "alpha" => &["learning_rate", "slope", "weight_decay"],
         "decay" | "weightdecay" | "l2" | "wd" | "l2reg" | "regparam" | "lambda" => &["weight_decay", "mse"],
+        "etas" => &["eta_minus", "eta_plus"],
+        "etaminus" | "etanegative" => &["eta_minus"],
+        "etaplus" | "etapositive" => &["eta_plus"],
+        "stepsizes" | "stepsizemin" | "deltamin" => &["min_step_size"],
+        "stepsizemax" | "deltamax" => &["max_step_size"],
+        "learningratedecay" => &["lr_decay", "lr_schedule"],
+        "initialaccumulator" | "accumulator" => &["initial_accumulator_value"],
+        "momentumschedule" => &["momentum_decay"],
         "betas" | "beta" => &["beta1", "beta2", "momentum"],
         "beta1" | "b1" => &["beta1"],
         "beta2" | "b2" => &["beta2"],
@@ -85,6 +93,8 @@ fn optimizer_alias(word: &str) -> &'static [&'static str] {
         "clip" | "clipnorm" | "gradclip" | "clipgradients" | "gradientclip" | "gradientclipval"
         | "maxgradnorm" | "globalclipnorm" | "maxnorm" | "clipgradientnorm" => &["clip_grad_norm"],
         "clipvalue" | "clipgradientvalue" => &["clip_grad_value"],
+        "ams" | "adamamsgrad" => &["amsgrad"],
+        "rpropminus" | "irprop" | "resilient" => &["rprop"],
         "stochasticgradientdescent" | "gd" | "momentumsgd" => &["sgd"],
         _ => &[],
     }

@@ -36,7 +36,7 @@ pub use error::Error;
 pub use evaluate::{Evaluator, Values};
 pub use monitor::{EarlyStopping, Judged, Monitor, Part};
 pub use observer::{Observer, Progress, Record, Silent};
-pub use optimizer::{Adam, Optimizer, RmsProp, Sgd};
+pub use optimizer::{Adadelta, Adagrad, Adam, Adamax, AmsGrad, Lion, Nadam, Optimizer, RmsProp, Rprop, Sgd};
 pub use order::Order;
 pub use scaler::{Scale, Scaler};
 pub use schedule::Schedule;

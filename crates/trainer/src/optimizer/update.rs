@@ -33,7 +33,8 @@ pub fn update<F: Float>(
     (theta, gradient): (&mut [F], &[F]),
     memory: &mut Memory<F>,
 ) {
-    let slots = &mut memory.slots;
+    optimizer.begin(number, &mut memory.numbers);
+    let Memory { slots, numbers } = memory;
     let count = slots.len();
     for group in groups {
         let mut views: [&mut [F]; MAX_SLOTS] = from_fn(|_| Default::default());
@@ -45,14 +46,14 @@ pub fn update<F: Float>(
             gradient: &gradient[group.range.clone()],
             slots: views,
         };
-        in_pieces(executor, optimizer, group.step(number, learning_rate), whole, count);
+        in_pieces(executor, optimizer, group.step(number, learning_rate, numbers), whole, count);
     }
 }
 
 fn in_pieces<F: Float>(
     executor: &dyn Executor<F>,
     optimizer: &dyn Optimizer<F>,
-    step: Step,
+    step: Step<'_>,
     mut whole: Piece<'_, F>,
     slots: usize,
 ) {
@@ -110,7 +111,7 @@ mod tests {
             if groups.iter().any(|group| group.range.contains(&at)) {
                 let [m, v] = &mut expected_memory.slots[..] else { unreachable!("two moments") };
                 let slots = &mut [&mut m[at..=at], &mut v[at..=at]];
-                adam.update(groups[0].step(3, 0.1), &mut expected[at..=at], &gradient[at..=at], slots);
+                adam.update(groups[0].step(3, 0.1, &[]), &mut expected[at..=at], &gradient[at..=at], slots);
             }
         }
         assert!(theta == expected && memory == expected_memory);
