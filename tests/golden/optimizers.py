@@ -94,6 +94,35 @@ def optimizers():
             yield {"keys": toml, "after": descend(make)}
 
 
+def convex(x):
+    """A bowl of curvatures from 1 to 50, bent."""
+    curvatures = torch.tensor([1.0, 2.0, 5.0, 10.0, 20.0, 50.0])
+    return (curvatures * x**2).sum() / 2 + x.exp().sum().log()
+
+
+def lbfgs():
+    """One iteration a step, no line search, and no tolerance that ends it."""
+    for function, rate, keys in [(convex, 1.0, {}), (convex, 1.0, {"history_size": 2}), (convex, 0.7, {}),
+                                 (loss, 0.2, {}), (loss, 0.3, {"history_size": 3}), (loss, 0.05, {})]:
+        x = torch.tensor(START, requires_grad=True)
+        optimizer = optim.LBFGS([x], lr=rate, max_iter=1, tolerance_grad=0, tolerance_change=0,
+                                history_size=keys.get("history_size", 10))
+
+        def closure():
+            optimizer.zero_grad()
+            value = function(x)
+            value.backward()
+            return value
+
+        found = {}
+        for step in range(1, 101):
+            optimizer.step(closure)
+            if step in (1, 5, 10, 100):
+                found[step] = x.tolist()
+        toml = {"type": "lbfgs", "learning_rate": rate, **keys}
+        yield {"keys": toml, "convex": function is convex, "after": found}
+
+
 def clipped():
     for keys in ({"clip_grad_norm": 1.5}, {"clip_grad_norm": 20.0}, {"clip_grad_value": 3.0},
                  {"clip_grad_value": 3.0, "clip_grad_norm": 4.0}):
@@ -233,6 +262,7 @@ def main():
         "steps_per_epoch": STEPS_PER_EPOCH,
         "epochs": EPOCHS,
         "optimizers": list(optimizers()) + list(clipped()),
+        "lbfgs": list(lbfgs()),
         "schedules": list(schedules()),
         "plateaus": list(plateaus()),
         "averages": averages(),

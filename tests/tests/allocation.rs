@@ -22,8 +22,8 @@ use chainrule_tests::{chain, classes, dense, numbers, vector};
 use chainrule_trainer::optimizer::{Clip, DecayOn, Memory, groups, update};
 use chainrule_trainer::schedule::{Cosine, Warmup};
 use chainrule_trainer::{
-    Adadelta, Adagrad, Adam, Adamax, AmsGrad, Dataset, Forget, Lion, Nadam, Optimizer, Order, RmsProp, Rprop,
-    Settings, Sgd, Silent, State, TargetData, Threads, Trainer,
+    Adadelta, Adagrad, Adam, Adamax, AmsGrad, Dataset, Forget, Lbfgs, Lion, Nadam, Optimizer, Order, RmsProp,
+    Rprop, Settings, Sgd, Silent, State, TargetData, Threads, Trainer,
 };
 
 thread_local! {
@@ -219,6 +219,7 @@ fn optimizers<F: Float>() -> Vec<Box<dyn Optimizer<F>>> {
         Box::new(AmsGrad::new()),
         Box::new(Nadam::new()),
         Box::new(Adamax::new()),
+        Box::new(Lbfgs::new()),
         Box::new(Lion::new()),
         Box::new(Rprop::new()),
     ]

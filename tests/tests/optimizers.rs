@@ -147,6 +147,40 @@ fn lion_follows_its_paper_which_pytorch_has_no_version_of() {
     }
 }
 
+/// `∂L/∂x` of the generator's convex function, `Σ a x²/2 + log Σ exp x`.
+fn convex_slope(x: &[f64], gradient: &mut [f64]) {
+    let sum: f64 = x.iter().map(|x| x.exp()).sum();
+    for ((g, x), a) in gradient.iter_mut().zip(x).zip([1.0, 2.0, 5.0, 10.0, 20.0, 50.0]) {
+        *g = a * x + x.exp() / sum;
+    }
+}
+
+#[test]
+fn lbfgs_takes_pytorchs_steps_to_the_minimum() {
+    let (golden, runner) = (golden(), Runner::new());
+    let (start, groups) = (numbers(&golden["start"]), one_group(6));
+    let cases = golden["lbfgs"].as_array().expect("cases");
+    assert_eq!(cases.len(), 6);
+    for case in cases {
+        let keys = &case["keys"];
+        let experiment = experiment(&runner, &golden["epochs"], keys, None);
+        let optimizer = experiment.optimizer::<f64>(&Registry::standard()).expect("an optimiser");
+        let rate = keys["learning_rate"].as_f64().expect("a number");
+        let (mut x, mut gradient) = (start.clone(), vec![0.0; 6]);
+        let mut memory = Memory::new(optimizer.as_ref(), 6);
+        for number in 1..=100 {
+            let slope = if case["convex"] == true { convex_slope } else { slope };
+            slope(&x, &mut gradient);
+            update(&Inline, optimizer.as_ref(), &groups, (number, rate), (&mut x, &gradient), &mut memory);
+            let expected = case["after"][number.to_string()].as_array().into_iter().flatten();
+            for (found, expected) in x.iter().zip(expected) {
+                let expected = expected.as_f64().expect("a number");
+                assert!((found - expected).abs() <= 1e-6, "{case}, step {number}: {found} is not {expected}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_plateau_lowers_the_rate_when_pytorch_does() {
     let golden = golden();

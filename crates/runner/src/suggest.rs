@@ -93,6 +93,8 @@ fn optimizer_alias(word: &str) -> &'static [&'static str] {
         "clip" | "clipnorm" | "gradclip" | "clipgradients" | "gradientclip" | "gradientclipval"
         | "maxgradnorm" | "globalclipnorm" | "maxnorm" | "clipgradientnorm" => &["clip_grad_norm"],
         "clipvalue" | "clipgradientvalue" => &["clip_grad_value"],
+        "historylength" | "memorysize" | "numcorrections" => &["history_size"],
+        "quasinewton" | "bfgs" => &["lbfgs"],
         "ams" | "adamamsgrad" => &["amsgrad"],
         "rpropminus" | "irprop" | "resilient" => &["rprop"],
         "stochasticgradientdescent" | "gd" | "momentumsgd" => &["sgd"],

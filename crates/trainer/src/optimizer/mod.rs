@@ -14,6 +14,7 @@ mod adam;
 mod adamax;
 mod amsgrad;
 mod clip;
+mod lbfgs;
 mod lion;
 mod memory;
 mod nadam;
@@ -28,6 +29,7 @@ pub use adam::Adam;
 pub use adamax::Adamax;
 pub use amsgrad::AmsGrad;
 pub use clip::Clip;
+pub use lbfgs::Lbfgs;
 pub use lion::Lion;
 pub use memory::Memory;
 pub use nadam::Nadam;
@@ -64,7 +66,8 @@ impl Step<'_> {
 
 /// A rule that moves parameters against their gradient.
 pub trait Optimizer<F: Float>: fmt::Debug + Send + Sync {
-    /// The names of its flat vectors, each as long as the parameters and zero at first; at most [`MAX_SLOTS`].
+    /// The names of its flat vectors, each as long as the parameters and zero at first; at most [`MAX_SLOTS`], unless its
+    /// steps are [`joint`](Self::joint).
     fn slots(&self) -> &'static [&'static str];
 
     /// The names of its single numbers, each zero at first.
@@ -75,11 +78,23 @@ pub trait Optimizer<F: Float>: fmt::Debug + Send + Sync {
     /// Brings the single numbers to step `number`, before any parameter is moved by it.
     fn begin(&self, _number: u64, _numbers: &mut [f64]) {}
 
+    /// If a step looks at all parameters together, what makes it; then neither [`begin`](Self::begin) nor
+    /// [`update`](Self::update) is called, and every step must be of the whole training set.
+    fn joint(&self) -> Option<&dyn Joint<F>> {
+        None
+    }
+
     /// Moves some parameters by one step, each by its own gradient and memory. All slices are as long as `theta`.
     fn update(&self, step: Step<'_>, theta: &mut [F], gradient: &[F], slots: &mut [&mut [F]]);
 }
 
-/// The most vectors that an optimiser remembers.
+/// A rule whose step is a function of all parameters that are trained, which cannot be made in pieces.
+pub trait Joint<F: Float> {
+    /// Moves the parameters of every group by step `number` at a learning rate; those in no group are frozen.
+    fn update(&self, groups: &[Group], step: (u64, f64), moved: (&mut [F], &[F]), memory: &mut Memory<F>);
+}
+
+/// The most vectors that an optimiser remembers of parameters that are moved one by one.
 pub const MAX_SLOTS: usize = 4;
 
 /// Which parameters `weight_decay` shrinks.

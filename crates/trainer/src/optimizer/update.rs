@@ -21,7 +21,8 @@ struct Piece<'a, F> {
     slots: [&'a mut [F]; MAX_SLOTS],
 }
 
-/// Moves the parameters of every group by step `number`. Each number is moved alone, so that the cut changes nothing.
+/// Moves the parameters of every group by step `number`. Each number is moved alone, so that the cut changes nothing;
+/// a [`Joint`](super::Joint) step is not cut.
 ///
 /// # Panics
 /// If a group reaches beyond `theta`, or the vectors are not as long.
@@ -33,6 +34,9 @@ pub fn update<F: Float>(
     (theta, gradient): (&mut [F], &[F]),
     memory: &mut Memory<F>,
 ) {
+    if let Some(joint) = optimizer.joint() {
+        return joint.update(groups, (number, learning_rate), (theta, gradient), memory);
+    }
     optimizer.begin(number, &mut memory.numbers);
     let Memory { slots, numbers } = memory;
     let count = slots.len();

@@ -2,6 +2,7 @@
 
 mod adam;
 mod divided;
+mod lbfgs;
 mod sgd;
 mod signs;
 
@@ -18,7 +19,8 @@ pub(super) fn register(registry: &mut Registry) -> Result<(), Taken> {
     registry.optimizer::<adam::NadamSpec>()?;
     registry.optimizer::<adam::AdamaxSpec>()?;
     registry.optimizer::<signs::LionSpec>()?;
-    registry.optimizer::<signs::RpropSpec>()
+    registry.optimizer::<signs::RpropSpec>()?;
+    registry.optimizer::<lbfgs::LbfgsSpec>()
 }
 
 fn beta1() -> f64 {
