@@ -22,8 +22,8 @@ use chainrule_tests::{chain, classes, dense, numbers, vector};
 use chainrule_trainer::optimizer::{Clip, DecayOn, Memory, groups, update};
 use chainrule_trainer::schedule::{Cosine, Warmup};
 use chainrule_trainer::{
-    Adam, Dataset, Forget, Optimizer, Order, RmsProp, Settings, Sgd, Silent, State, TargetData, Threads,
-    Trainer,
+    Adadelta, Adagrad, Adam, Adamax, AmsGrad, Dataset, Forget, Lbfgs, Lion, Nadam, Optimizer, Order, RmsProp,
+    Rprop, Settings, Sgd, Silent, State, TargetData, Threads, Trainer,
 };
 
 thread_local! {
@@ -214,6 +214,14 @@ fn optimizers<F: Float>() -> Vec<Box<dyn Optimizer<F>>> {
         Box::new(Adam::decoupled()),
         Box::new(RmsProp::new()),
         Box::new(RmsProp::new().with_momentum(0.9).centered()),
+        Box::new(Adagrad::new()),
+        Box::new(Adadelta::new()),
+        Box::new(AmsGrad::new()),
+        Box::new(Nadam::new()),
+        Box::new(Adamax::new()),
+        Box::new(Lbfgs::new()),
+        Box::new(Lion::new()),
+        Box::new(Rprop::new()),
     ]
 }
 

@@ -21,7 +21,7 @@ use crate::storage;
 use crate::weights::{self, Tensors, Weights};
 use checks::{
     check_batches, check_head, check_labels, check_mask, check_metrics, check_metrics_of_padding,
-    check_predict, check_predict_indices, data_mistake, mask_mistake, prepare_mistake,
+    check_predict, check_predict_indices, check_whole, data_mistake, mask_mistake, prepare_mistake,
 };
 
 /// More steps an epoch than anything that is given in steps, to check all that does not depend on their number.
@@ -184,6 +184,7 @@ impl<F: Number> Session<F> {
             }
         }
         keep(check_batches(experiment, &objective, train.len()), &mut mistakes)?;
+        keep(check_whole(experiment, optimizer.as_ref(), train.len()), &mut mistakes)?;
         keep(check_predict_indices(experiment, &preprocessing, inference.as_ref()), &mut mistakes)?;
         let step = experiment.train.batch_size.saturating_mul(experiment.train.accumulate);
         let steps_per_epoch = train.len().div_ceil(step) as u64;

@@ -22,6 +22,14 @@ pub enum Error {
         /// Samples a step.
         batch_size: usize,
     },
+    /// An optimiser that compares gradients of the whole training set, and steps of parts of it.
+    #[error("the optimizer takes its steps on all {samples} training samples, but a step has {step}")]
+    NotWhole {
+        /// Samples of the training set.
+        samples: usize,
+        /// Samples of a step.
+        step: usize,
+    },
     /// The network or its memory cannot be had.
     #[error(transparent)]
     Core(#[from] core::Error),

@@ -36,11 +36,13 @@ pub use error::Error;
 pub use evaluate::{Evaluator, Values};
 pub use monitor::{EarlyStopping, Judged, Monitor, Part};
 pub use observer::{Observer, Progress, Record, Silent};
-pub use optimizer::{Adam, Optimizer, RmsProp, Sgd};
+pub use optimizer::{
+    Adadelta, Adagrad, Adam, Adamax, AmsGrad, Lbfgs, Lion, Nadam, Optimizer, RmsProp, Rprop, Sgd,
+};
 pub use order::Order;
 pub use scaler::{Scale, Scaler};
 pub use schedule::Schedule;
 pub use split::{Fractions, Split, SplitError};
 pub use state::{Counts, Snapshot, State};
 pub use threads::Threads;
-pub use trainer::{End, OnNotFinite, Outcome, Settings, Trainer, by_output, check_batches};
+pub use trainer::{End, OnNotFinite, Outcome, Settings, Trainer, by_output, check_batches, check_whole};

@@ -153,7 +153,7 @@ impl<F: Float> Trainer<'_, F> {
     ///
     /// # Errors
     /// [`Error::DataShape`], [`Error::TargetKind`] or [`Error::ClassRange`] if the data do not fit the objective, before
-    /// anything is done, [`Error::Zero`] and [`Error::State`] likewise; [`Error::Diverged`] at the first loss or
+    /// anything is done, [`Error::Zero`], [`Error::NotWhole`] and [`Error::State`] likewise; [`Error::Diverged`] at the first loss or
     /// gradient that is not finite, or if the parameters are not after the last step; [`Error::Observer`] if the
     /// observer or the checkpoints fail.
     pub fn fit(
@@ -164,6 +164,8 @@ impl<F: Float> Trainer<'_, F> {
     ) -> Result<Outcome, Error> {
         self.settings.check()?;
         check_batches(self.objective, self.train.len(), self.settings.batch_size)?;
+        let step = self.settings.batch_size.saturating_mul(self.settings.accumulate);
+        check_whole(self.optimizer, self.train.len(), step)?;
         self.train.check(self.objective)?;
         if let Some(validation) = self.validation {
             validation.check(self.objective)?;
@@ -200,6 +202,17 @@ pub fn check_batches<F: Float>(
     let needed = objective.network().least_rows();
     if smallest < needed {
         return Err(Error::SmallBatch { smallest, needed, samples, batch_size });
+    }
+    Ok(())
+}
+
+/// Checks that every step, of at most so many samples, is of all of them, if the optimiser needs it.
+///
+/// # Errors
+/// [`Error::NotWhole`].
+pub fn check_whole<F: Float>(optimizer: &dyn Optimizer<F>, samples: usize, step: usize) -> Result<(), Error> {
+    if optimizer.joint().is_some() && step < samples {
+        return Err(Error::NotWhole { samples, step });
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use chainrule_core::{Layer, Masking, Objective, Rows, Shape, TargetKind};
 use chainrule_trainer::metrics::{Metric, ScoredOutput, Task};
-use chainrule_trainer::{Error, SplitError, check_indices};
+use chainrule_trainer::{Error, Optimizer, SplitError, check_indices};
 
 use crate::data::{Mask, OutputTargets, PrepareError, Preprocessing};
 use crate::diagnostic::{Diagnostic, Diagnostics, counted};
@@ -178,6 +178,22 @@ pub(super) fn check_batches<F: Number>(
         let place = experiment.place(&["train", "batch_size"]);
         let help =
             "batch norm takes the statistics of a batch: choose a batch size that leaves no single sample";
+        experiment.mistake(Diagnostic::new(error.to_string()).at(place).help(help))
+    })
+}
+
+/// An optimiser that needs the whole training set in every step gets it.
+pub(super) fn check_whole<F: Number>(
+    experiment: &Experiment,
+    optimizer: &dyn Optimizer<F>,
+    samples: usize,
+) -> Result<(), Failure> {
+    let checked = chainrule_trainer::check_whole(optimizer, samples, experiment.train.batch_size);
+    checked.map_err(|error| {
+        let written = experiment.place(&["train", "batch_size"]);
+        // A default has no place.
+        let place = if written.is_none() { experiment.place(&["train"]) } else { written };
+        let help = format!("set `batch_size = {samples}` in [train], or choose another optimizer");
         experiment.mistake(Diagnostic::new(error.to_string()).at(place).help(help))
     })
 }

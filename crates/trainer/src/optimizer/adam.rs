@@ -69,9 +69,9 @@ impl<F: Float> Optimizer<F> for Adam {
     }
 
     #[inline]
-    fn update(&self, step: Step, theta: &mut [F], gradient: &[F], slots: &mut [&mut [F]]) {
+    fn update(&self, step: Step<'_>, theta: &mut [F], gradient: &[F], slots: &mut [&mut [F]]) {
         let [first, second] = slots else { unreachable!("as many vectors as `slots` names") };
-        let weight_decay = if step.decays { self.weight_decay } else { 0.0 };
+        let weight_decay = step.weight_decay(self.weight_decay);
         let (coupled, shrinks) = if self.decoupled { (0.0, weight_decay) } else { (weight_decay, 0.0) };
         let decay = F::of(coupled);
         let keep = F::of(1.0 - step.learning_rate * shrinks);

@@ -8,34 +8,66 @@ use std::ops::Range;
 
 use chainrule_core::{Float, Parameter, Role};
 
+mod adadelta;
+mod adagrad;
 mod adam;
+mod adamax;
+mod amsgrad;
 mod clip;
+mod lbfgs;
+mod lion;
 mod memory;
+mod nadam;
 mod rmsprop;
+mod rprop;
 mod sgd;
 mod update;
 
+pub use adadelta::Adadelta;
+pub use adagrad::Adagrad;
 pub use adam::Adam;
+pub use adamax::Adamax;
+pub use amsgrad::AmsGrad;
 pub use clip::Clip;
+pub use lbfgs::Lbfgs;
+pub use lion::Lion;
 pub use memory::Memory;
+pub use nadam::Nadam;
 pub use rmsprop::RmsProp;
+pub use rprop::Rprop;
 pub use sgd::Sgd;
 pub use update::update;
 
 /// What one step applies to a range of parameters.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Step {
+pub struct Step<'a> {
     /// The step over all epochs, counted from 1.
     pub number: u64,
     /// The learning rate of this step.
     pub learning_rate: f64,
     /// Whether these parameters decay.
     pub decays: bool,
+    /// The single numbers that the optimiser remembers, as [`Optimizer::begin`] left them.
+    pub numbers: &'a [f64],
+}
+
+impl Step<'_> {
+    /// Whether it is the first: then the memory is zero, and what is to start otherwise is set now, when the learning
+    /// rate is known.
+    pub fn is_first(&self) -> bool {
+        self.number == 1
+    }
+
+    /// The weight decay of these parameters, if an optimiser's is `own`.
+    pub fn weight_decay(&self, own: f64) -> f64 {
+        if self.decays { own } else { 0.0 }
+    }
 }
 
 /// A rule that moves parameters against their gradient.
 pub trait Optimizer<F: Float>: fmt::Debug + Send + Sync {
-    /// The names of its flat vectors, each as long as the parameters and zero at first; at most [`MAX_SLOTS`].
+    /// The names of its flat vectors, each as long as the parameters and zero at first; at most [`MAX_SLOTS`], unless its
+    /// steps are [`joint`](Self::joint).
     fn slots(&self) -> &'static [&'static str];
 
     /// The names of its single numbers, each zero at first.
@@ -43,11 +75,26 @@ pub trait Optimizer<F: Float>: fmt::Debug + Send + Sync {
         &[]
     }
 
+    /// Brings the single numbers to step `number`, before any parameter is moved by it.
+    fn begin(&self, _number: u64, _numbers: &mut [f64]) {}
+
+    /// If a step looks at all parameters together, what makes it; then neither [`begin`](Self::begin) nor
+    /// [`update`](Self::update) is called, and every step must be of the whole training set.
+    fn joint(&self) -> Option<&dyn Joint<F>> {
+        None
+    }
+
     /// Moves some parameters by one step, each by its own gradient and memory. All slices are as long as `theta`.
-    fn update(&self, step: Step, theta: &mut [F], gradient: &[F], slots: &mut [&mut [F]]);
+    fn update(&self, step: Step<'_>, theta: &mut [F], gradient: &[F], slots: &mut [&mut [F]]);
 }
 
-/// The most vectors that an optimiser remembers.
+/// A rule whose step is a function of all parameters that are trained, which cannot be made in pieces.
+pub trait Joint<F: Float> {
+    /// Moves the parameters of every group by step `number` at a learning rate; those in no group are frozen.
+    fn update(&self, groups: &[Group], step: (u64, f64), moved: (&mut [F], &[F]), memory: &mut Memory<F>);
+}
+
+/// The most vectors that an optimiser remembers of parameters that are moved one by one.
 pub const MAX_SLOTS: usize = 4;
 
 /// Which parameters `weight_decay` shrinks.
@@ -73,8 +120,21 @@ pub struct Group {
 
 impl Group {
     /// What a step applies to them.
-    pub fn step(&self, number: u64, learning_rate: f64) -> Step {
-        Step { number, learning_rate: learning_rate * self.rate, decays: self.decays }
+    pub fn step<'a>(&self, number: u64, learning_rate: f64, numbers: &'a [f64]) -> Step<'a> {
+        Step { number, learning_rate: learning_rate * self.rate, decays: self.decays, numbers }
+    }
+}
+
+/// 1, -1, or 0 of zero and of what is no number.
+#[inline(always)]
+fn sign<F: Float>(number: F) -> F {
+    let (zero, one) = (F::zero(), F::one());
+    if number > zero {
+        one
+    } else if number < zero {
+        -one
+    } else {
+        zero
     }
 }
 
@@ -102,17 +162,23 @@ pub fn groups(parameters: &[Parameter], decay_on: DecayOn) -> Vec<Group> {
 
 #[cfg(test)]
 mod check {
-    use super::{Optimizer, Step};
+    use chainrule_core::Inline;
+
+    use super::{Group, Memory, Optimizer, update};
 
     /// Where `steps` of 0.1 lead on the bowl `L = θ²/2`, whose gradient is `θ`, from 1.
     pub(super) fn descend(optimizer: &dyn Optimizer<f64>, steps: u64) -> f64 {
+        follow(optimizer, steps, |theta| theta)
+    }
+
+    /// Where `steps` of 0.1 lead from 1 with the gradient that a function of the parameter gives.
+    pub(super) fn follow(optimizer: &dyn Optimizer<f64>, steps: u64, slope: impl Fn(f64) -> f64) -> f64 {
         let mut theta = [1.0];
-        let mut slots = vec![vec![0.0]; optimizer.slots().len()];
+        let mut memory = Memory::new(optimizer, 1);
+        let groups = [Group { range: 0..1, decays: true, rate: 1.0 }];
         for number in 1..=steps {
-            let gradient = theta;
-            let step = Step { number, learning_rate: 0.1, decays: true };
-            let mut slots: Vec<&mut [f64]> = slots.iter_mut().map(Vec::as_mut_slice).collect();
-            optimizer.update(step, &mut theta, &gradient, &mut slots);
+            let gradient = theta.map(&slope);
+            update(&Inline, optimizer, &groups, (number, 0.1), (&mut theta, &gradient), &mut memory);
         }
         theta[0]
     }

@@ -63,14 +63,14 @@ impl RmsProp {
     #[inline(always)]
     fn apply<F: Float, const CENTERED: bool, const MOMENTUM: bool>(
         &self,
-        step: Step,
+        step: Step<'_>,
         numbers: Numbers<'_, F>,
     ) {
         let Numbers { theta, gradient, square, mean, velocity } = numbers;
         let count = theta.len();
         let (gradient, square) = (&gradient[..count], &mut square[..count]);
         let rate = F::of(step.learning_rate);
-        let decay = F::of(if step.decays { self.weight_decay } else { 0.0 });
+        let decay = F::of(step.weight_decay(self.weight_decay));
         let (rho, new) = (F::of(self.rho), F::of(1.0 - self.rho));
         let (epsilon, momentum) = (F::of(self.epsilon), F::of(self.momentum));
         let (mean, velocity) = (
@@ -121,7 +121,7 @@ impl<F: Float> Optimizer<F> for RmsProp {
     }
 
     #[inline]
-    fn update(&self, step: Step, theta: &mut [F], gradient: &[F], slots: &mut [&mut [F]]) {
+    fn update(&self, step: Step<'_>, theta: &mut [F], gradient: &[F], slots: &mut [&mut [F]]) {
         let none = || -> &mut [F] { &mut [] };
         match (self.centered, slots) {
             (false, [square]) => {
@@ -182,7 +182,7 @@ mod tests {
         let (mut theta, gradient) = ([0.0f32], [1.1f32]);
         let (mut square, mut mean) = ([0.0f32], [0.0f32]);
         for number in 1..=50 {
-            let step = Step { number, learning_rate: 1e-9, decays: true };
+            let step = Step { number, learning_rate: 1e-9, decays: true, numbers: &[] };
             rms.update(step, &mut theta, &gradient, &mut [&mut square, &mut mean]);
             assert!(theta[0].is_finite(), "step {number}");
         }

@@ -64,9 +64,9 @@ impl<F: Float> Optimizer<F> for Sgd {
     }
 
     #[inline]
-    fn update(&self, step: Step, theta: &mut [F], gradient: &[F], slots: &mut [&mut [F]]) {
+    fn update(&self, step: Step<'_>, theta: &mut [F], gradient: &[F], slots: &mut [&mut [F]]) {
         let rate = F::of(step.learning_rate);
-        let decay = F::of(if step.decays { self.weight_decay } else { 0.0 });
+        let decay = F::of(step.weight_decay(self.weight_decay));
         let momentum = F::of(self.momentum);
         let Some(velocity) = slots.first_mut() else {
             for (theta, &gradient) in theta.iter_mut().zip(gradient) {

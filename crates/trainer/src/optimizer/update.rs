@@ -21,7 +21,8 @@ struct Piece<'a, F> {
     slots: [&'a mut [F]; MAX_SLOTS],
 }
 
-/// Moves the parameters of every group by step `number`. Each number is moved alone, so that the cut changes nothing.
+/// Moves the parameters of every group by step `number`. Each number is moved alone, so that the cut changes nothing;
+/// a [`Joint`](super::Joint) step is not cut.
 ///
 /// # Panics
 /// If a group reaches beyond `theta`, or the vectors are not as long.
@@ -33,7 +34,11 @@ pub fn update<F: Float>(
     (theta, gradient): (&mut [F], &[F]),
     memory: &mut Memory<F>,
 ) {
-    let slots = &mut memory.slots;
+    if let Some(joint) = optimizer.joint() {
+        return joint.update(groups, (number, learning_rate), (theta, gradient), memory);
+    }
+    optimizer.begin(number, &mut memory.numbers);
+    let Memory { slots, numbers } = memory;
     let count = slots.len();
     for group in groups {
         let mut views: [&mut [F]; MAX_SLOTS] = from_fn(|_| Default::default());
@@ -45,14 +50,14 @@ pub fn update<F: Float>(
             gradient: &gradient[group.range.clone()],
             slots: views,
         };
-        in_pieces(executor, optimizer, group.step(number, learning_rate), whole, count);
+        in_pieces(executor, optimizer, group.step(number, learning_rate, numbers), whole, count);
     }
 }
 
 fn in_pieces<F: Float>(
     executor: &dyn Executor<F>,
     optimizer: &dyn Optimizer<F>,
-    step: Step,
+    step: Step<'_>,
     mut whole: Piece<'_, F>,
     slots: usize,
 ) {
@@ -110,7 +115,7 @@ mod tests {
             if groups.iter().any(|group| group.range.contains(&at)) {
                 let [m, v] = &mut expected_memory.slots[..] else { unreachable!("two moments") };
                 let slots = &mut [&mut m[at..=at], &mut v[at..=at]];
-                adam.update(groups[0].step(3, 0.1), &mut expected[at..=at], &gradient[at..=at], slots);
+                adam.update(groups[0].step(3, 0.1, &[]), &mut expected[at..=at], &gradient[at..=at], slots);
             }
         }
         assert!(theta == expected && memory == expected_memory);
