@@ -91,6 +91,7 @@ impl App {
         let done = match &command {
             Command::Train(arguments) => commands::train::run(arguments, registry, console),
             Command::Resume(arguments) => commands::resume::run(arguments, registry, console),
+            Command::Sweep(arguments) => commands::sweep::run(arguments, registry, console),
             Command::Check(arguments) => commands::check::run(arguments, registry, console),
             Command::Summary(arguments) => commands::summary::run(arguments, registry, console),
             Command::Explain(arguments) => commands::explain::run(arguments, registry, console),
@@ -134,6 +135,7 @@ fn verbosity(command: &Command) -> Verbosity {
     let VerbosityArgs { quiet, verbose } = match command {
         Command::Train(arguments) => arguments.experiment.verbosity,
         Command::Resume(arguments) => arguments.verbosity,
+        Command::Sweep(arguments) => arguments.experiment.verbosity,
         Command::Check(arguments) => arguments.experiment.verbosity,
         Command::Summary(arguments) => arguments.verbosity,
         Command::Explain(arguments) => arguments.experiment.verbosity,

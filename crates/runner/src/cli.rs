@@ -49,6 +49,8 @@ pub enum Command {
     Train(TrainArgs),
     /// Go on with a run that was interrupted; what comes out is the same as without the interruption.
     Resume(ResumeArgs),
+    /// Train all trials of an experiment's [sweep] side by side, and rank them; again, to go on where it stopped.
+    Sweep(SweepArgs),
     /// Check an experiment and its data without training.
     Check(CheckArgs),
     /// Show the layers, their shapes and parameters.
@@ -146,6 +148,26 @@ pub struct ResumeArgs {
     /// How much to say.
     #[command(flatten)]
     pub verbosity: VerbosityArgs,
+}
+
+/// `sweep`.
+#[derive(Debug, Args)]
+pub struct SweepArgs {
+    /// The experiment, with its [sweep].
+    #[command(flatten)]
+    pub experiment: ExperimentArgs,
+    /// The directory of the runs; by default runs/NAME-sweep. What is finished there is not trained again.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Threads of all trials together, 0 for all cores; never changes a result.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1024))]
+    pub threads: Option<u16>,
+    /// Train only every N-th trial, from this one on: for the jobs of an array.
+    #[arg(long, value_name = "I", requires = "of")]
+    pub index: Option<usize>,
+    /// How many jobs the array has.
+    #[arg(long, value_name = "N", requires = "index")]
+    pub of: Option<usize>,
 }
 
 /// `check`.

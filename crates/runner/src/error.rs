@@ -46,14 +46,14 @@ pub enum Failure {
         step: u64,
     },
     /// A signal ended training; the state is stored.
-    #[error("interrupted after step {step}; go on with `runner resume {run}`", run = .run.display())]
+    #[error("interrupted after step {step}; go on with `{resume}`")]
     Interrupted {
         /// Its number.
         signal: u8,
         /// The last step.
         step: u64,
-        /// The run.
-        run: PathBuf,
+        /// The command that goes on.
+        resume: String,
     },
     /// A run directory that is not one, or does not fit.
     #[error("error: {path}: {message}", path = .path.display())]

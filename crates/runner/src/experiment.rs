@@ -20,7 +20,7 @@ use crate::schema;
 use crate::session;
 use crate::spec::{
     CheckpointTable, Dtype, EarlyStoppingTable, MetricsTable, OptimizerCommon, PredictTable, RuntimeTable,
-    ScheduleCommon, TrainTable,
+    ScheduleCommon, Sweep, TrainTable,
 };
 
 /// The longest name of an experiment, which becomes a directory's.
@@ -43,6 +43,8 @@ pub struct Experiment {
     pub train: TrainTable,
     /// `[early_stopping]`.
     pub early_stopping: Option<EarlyStoppingTable>,
+    /// `[sweep]`.
+    pub sweep: Option<Sweep>,
     /// `[checkpoint]`.
     pub checkpoint: CheckpointTable,
     /// `[predict]`.
@@ -112,7 +114,27 @@ impl Experiment {
     /// [`Failure::Unreadable`] without a readable file; [`Failure::Experiment`] with all mistakes that can be seen
     /// without the data.
     pub fn load(path: &Path, overrides: &[String], registry: &Registry) -> Result<Self, Failure> {
-        let Loaded { root, sources, diagnostics } = document::load(path, overrides)?;
+        Self::of_document(path, document::load(path, overrides)?, registry)
+    }
+
+    /// The same of one trial of a sweep: without `[sweep]`.
+    ///
+    /// # Errors
+    /// As [`Experiment::load`].
+    pub fn load_without_sweep(
+        path: &Path,
+        overrides: &[String],
+        registry: &Registry,
+    ) -> Result<Self, Failure> {
+        let mut loaded = document::load(path, overrides)?;
+        if let Some(root) = loaded.root.as_table_mut() {
+            drop(root.remove("sweep"));
+        }
+        Self::of_document(path, loaded, registry)
+    }
+
+    fn of_document(path: &Path, loaded: Loaded, registry: &Registry) -> Result<Self, Failure> {
+        let Loaded { root, sources, diagnostics } = loaded;
         if !diagnostics.is_empty() {
             return Err(Failure::Experiment(diagnostics, sources));
         }
@@ -328,6 +350,7 @@ impl Experiment {
             dtype: read_at(&root, &["dtype"])?.unwrap_or_default(),
             train: required(read_at(&root, &["train"])?, "train")?,
             early_stopping: read_at(&root, &["early_stopping"])?,
+            sweep: sweep(&root)?,
             checkpoint: read_at(&root, &["checkpoint"])?.unwrap_or_default(),
             predict: read_at(&root, &["predict"])?,
             runtime: read_at(&root, &["runtime"])?.unwrap_or_default(),
@@ -353,6 +376,14 @@ fn read_at<T: serde::de::DeserializeOwned>(root: &Node, path: &[&str]) -> Result
         document::deserialize(node).map_err(mistake)
     };
     Ok(root.at(path).map(read).transpose()?)
+}
+
+/// `[sweep]`, if there is one.
+fn sweep(root: &Node) -> Result<Option<Sweep>, Diagnostics> {
+    let read = |node: &Node| {
+        Sweep::read(node).map_err(|error| Diagnostic::new(format!("[sweep]: {error}")).at(node.place))
+    };
+    Ok(root.at(&["sweep"]).map(read).transpose()?)
 }
 
 fn required<T>(value: Option<T>, table: &str) -> Result<T, Diagnostics> {

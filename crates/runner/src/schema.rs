@@ -11,7 +11,7 @@ use crate::data::DataCommon;
 use crate::registry::{Entry, Registry};
 use crate::spec::{
     CheckpointTable, EarlyStoppingTable, InitializerSpec, MetricsTable, OptimizerCommon, PredictTable,
-    RuntimeTable, ScheduleCommon, TopLevel, TrainTable,
+    RuntimeTable, ScheduleCommon, Sweep, TopLevel, TrainTable,
 };
 
 /// The dialect that schemars writes.
@@ -105,6 +105,13 @@ pub fn experiment(registry: &Registry) -> Json {
         ("checkpoint", schema_of::<CheckpointTable>()),
         ("metrics", with_default(schema_of::<MetricsTable>(), json!({}))),
         ("predict", schema_of::<PredictTable>()),
+        (
+            "sweep",
+            described(
+                "The experiment many times, with other values of some keys: `runner sweep`.",
+                one_of(&Sweep::entries(), &json!({})),
+            ),
+        ),
         ("runtime", with_default(schema_of::<RuntimeTable>(), json!({}))),
     ];
     for (key, schema) in tables {

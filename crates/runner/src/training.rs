@@ -1,10 +1,12 @@
 //! From a state to the end of a run: what `train`, `resume` and a sweep do alike.
 
+use std::path::Path;
+
 use chainrule_core::Float;
-use chainrule_trainer::{Checkpoints, End, Error, Snapshot, State, Threads, Trainer};
+use chainrule_trainer::{Checkpoints, End, Error, Settings, Snapshot, State, Threads, Trainer};
 use serde_json::{Value as Json, json};
 
-use crate::checkpoint::{Belongs, Folder, encode};
+use crate::checkpoint::{Belongs, Folder, data_digest, encode, fingerprint};
 use crate::cli::TrainingArgs;
 use crate::console::Console;
 use crate::error::Failure;
@@ -13,23 +15,63 @@ use crate::experiment::Experiment;
 use crate::progress::{Style, Watcher, short};
 use crate::registry::{Number, Registry};
 use crate::results;
-use crate::run_dir::{MetricsFile, RunDir};
+use crate::run_dir::{Existing, MetricsFile, RunDir};
 use crate::session::Session;
 use crate::signals::Interrupt;
-use crate::storage::FileSystem;
+use crate::storage::{Disk, FileSystem};
 use crate::weights::Weights;
+
+/// What every run of a process has in common.
+#[derive(Clone, Copy)]
+pub(crate) struct Context<'a> {
+    pub(crate) registry: &'a Registry,
+    pub(crate) arguments: &'a TrainingArgs,
+    pub(crate) interrupt: &'a Interrupt,
+    pub(crate) console: Console,
+    /// The epoch after which a run waits.
+    pub(crate) pause_after: Option<u64>,
+}
 
 /// A run that is ready to be trained.
 pub(crate) struct Training<'a, F> {
+    pub(crate) context: Context<'a>,
     pub(crate) experiment: &'a Experiment,
-    pub(crate) registry: &'a Registry,
     pub(crate) session: &'a Session<F>,
     pub(crate) run: &'a RunDir,
     pub(crate) belongs: &'a Belongs,
     pub(crate) system: &'a dyn FileSystem,
-    pub(crate) arguments: &'a TrainingArgs,
-    pub(crate) interrupt: &'a Interrupt,
-    pub(crate) console: Console,
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub(crate) struct Reached {
+    /// Loss and metrics of each part of the data, as in `result.json`.
+    pub(crate) metrics: Json,
+    /// Epochs trained.
+    pub(crate) epochs: u64,
+    /// The predictions of `[predict]` as a table.
+    pub(crate) predictions: Option<String>,
+}
+
+/// Starts the run of an experiment in a directory of its own.
+pub(crate) fn start<F: Number>(
+    context: Context<'_>,
+    experiment: &Experiment,
+    session: &Session<F>,
+    (path, existing): (&Path, Existing),
+) -> Result<Reached, Failure> {
+    let Weights { theta, buffers } = session.start(experiment)?;
+    let state = State::new(theta, buffers, session.optimizer.as_ref());
+    let belongs = Belongs {
+        experiment: fingerprint(&experiment.resolved),
+        data: data_digest(session.parts()),
+        preprocessing: session.preprocessing.clone(),
+    };
+    let checkpoint = encoded(session, &state, &belongs, 0)?;
+    let run = RunDir::create(&Disk, path, &experiment.resolved_toml(), &checkpoint, existing)?;
+    let metrics = run.metrics()?;
+    let training = Training { context, experiment, session, run: &run, belongs: &belongs, system: &Disk };
+    training.go_on(state, metrics, Some(0))
 }
 
 impl<F: Number> Training<'_, F> {
@@ -39,14 +81,14 @@ impl<F: Number> Training<'_, F> {
         mut state: State<F>,
         metrics: MetricsFile,
         last: Option<u64>,
-    ) -> Result<(), Failure> {
-        let Self { experiment, session, console, .. } = *self;
+    ) -> Result<Reached, Failure> {
+        let Self { experiment, session, context: Context { console, .. }, .. } = *self;
         let threads = self.threads()?;
         self.say_start(&state, threads.count());
         let mut saver = Saver { kept: state.counts.steps, ..self.saver(metrics.again()?, last) };
         let (epochs, samples) = (experiment.train.epochs, session.train.len() as u64);
         let mut watcher =
-            Watcher::new(self.arguments.progress, console.verbosity(), metrics, epochs, samples);
+            Watcher::new(self.context.arguments.progress, console.verbosity(), metrics, epochs, samples);
         let trainer = Trainer {
             objective: &session.objective,
             train: &session.train,
@@ -54,35 +96,36 @@ impl<F: Number> Training<'_, F> {
             scoring: Some(session.scoring()),
             optimizer: session.optimizer.as_ref(),
             schedule: session.schedule.as_ref(),
-            settings: session.settings.clone(),
+            settings: Settings { pause_after: self.context.pause_after, ..session.settings.clone() },
             threads: &threads,
-            interrupt: Some(self.interrupt.requested()),
+            interrupt: Some(self.context.interrupt.requested()),
         };
         let outcome = trainer.fit(&mut state, &mut watcher, &mut saver);
         watcher.finish();
         let outcome = outcome.map_err(|error| self.failure(error, saver.kept))?;
         if outcome.end == End::Interrupted {
             return Err(Failure::Interrupted {
-                signal: self.interrupt.signal(),
+                signal: self.context.interrupt.signal(),
                 step: outcome.steps,
-                run: self.run.path().to_owned(),
+                resume: format!("runner resume {}", self.run.path().display()),
             });
         }
         let Snapshot { theta, buffers } = Snapshot::of(state.result());
         let weights = Weights { theta, buffers };
         let evaluations = evaluation::evaluate(session, weights.values(), &threads)?;
-        let predictions = results::predictions(experiment, self.registry, session, &weights)?;
+        let metrics = evaluation::to_json(&evaluations, session);
+        if outcome.end == End::Paused {
+            return Ok(Reached { metrics, epochs: outcome.epochs, predictions: None });
+        }
+        let predictions = results::predictions(experiment, self.context.registry, session, &weights)?;
         results::write_model(self.system, self.run.path(), experiment, session, &weights)?;
         let reached = (&outcome, &state.counts);
         let result = results::result_json(experiment, session, &weights, reached, &evaluations, &predictions);
         results::write_result(self.system, self.run.path(), &result)?;
         self.say_end(&result, &evaluations);
-        match predictions.is_empty() {
-            true => Ok(()),
-            false => console
-                .result(&results::prediction_table(experiment, &predictions))
-                .map_err(Failure::io("write to", "stdout")),
-        }
+        let table = || results::prediction_table(experiment, &predictions);
+        let predictions = (!predictions.is_empty()).then(table);
+        Ok(Reached { metrics, epochs: outcome.epochs, predictions })
     }
 
     /// What stores the states of this run.
@@ -99,7 +142,7 @@ impl<F: Number> Training<'_, F> {
 
     fn threads(&self) -> Result<Threads, Failure> {
         let Self { experiment, session, .. } = *self;
-        let count = self.arguments.threads.map_or(experiment.runtime.threads, usize::from);
+        let count = self.context.arguments.threads.map_or(experiment.runtime.threads, usize::from);
         // The final evaluation runs over the whole set, whatever is logged.
         let work =
             Trainer::largest_work(&session.objective, experiment.train.batch_size, session.most_samples());
@@ -123,9 +166,9 @@ impl<F: Number> Training<'_, F> {
     }
 
     fn say_start(&self, state: &State<F>, threads: usize) {
-        let Self { experiment, session, console, .. } = *self;
+        let Self { experiment, session, context: Context { console, .. }, .. } = *self;
         let counts = &state.counts;
-        if self.arguments.progress == Style::Json {
+        if self.context.arguments.progress == Style::Json {
             let mut event = json!({
                 "event": "start",
                 "name": experiment.name,
@@ -154,8 +197,8 @@ impl<F: Number> Training<'_, F> {
 
     /// In words, or as an event that has what the words say.
     fn say_end(&self, result: &Json, evaluations: &[Evaluation]) {
-        let (run, console) = (self.run.path(), self.console);
-        if self.arguments.progress == Style::Json {
+        let (run, console) = (self.run.path(), self.context.console);
+        if self.context.arguments.progress == Style::Json {
             let mut event = json!({ "event": "done", "run": run.display().to_string() });
             for key in ["name", "epochs", "steps", "train_seconds", "metrics"] {
                 event[key] = result[key].clone();
@@ -196,7 +239,7 @@ impl<F: Float> Saver<'_, F> {
     fn encode(&self, state: &State<F>) -> Result<Vec<u8>, Failure> {
         // What the log has is on the disk before the state that says how long it is.
         let metrics_bytes = self.metrics.sync()?;
-        first_checkpoint(self.session, state, self.belongs, metrics_bytes)
+        encoded(self.session, state, self.belongs, metrics_bytes)
     }
 
     /// Stores a state, with a failure of ours.
@@ -222,7 +265,7 @@ impl<F: Float> Checkpoints<F> for Saver<'_, F> {
 }
 
 /// The bytes of a checkpoint of `session` at this length of the log.
-pub(crate) fn first_checkpoint<F: Float>(
+fn encoded<F: Float>(
     session: &Session<F>,
     state: &State<F>,
     belongs: &Belongs,

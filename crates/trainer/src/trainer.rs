@@ -45,6 +45,8 @@ pub struct Settings {
     pub checkpoint: Option<Every>,
     /// Whether the best state is stored.
     pub save_best: bool,
+    /// The epoch after which the run stores its state and waits to be gone on with.
+    pub pause_after: Option<u64>,
 }
 
 /// What happens when the loss of a batch or its gradient is not finite.
@@ -76,6 +78,7 @@ impl Settings {
             on_not_finite: OnNotFinite::Stop,
             checkpoint: None,
             save_best: false,
+            pause_after: None,
         }
     }
 
@@ -145,6 +148,8 @@ pub enum End {
     StoppedEarly,
     /// It was asked to; the state is stored.
     Interrupted,
+    /// Its epoch to wait after has come; the state is stored.
+    Paused,
 }
 
 impl<F: Float> Trainer<'_, F> {

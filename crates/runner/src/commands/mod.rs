@@ -13,6 +13,7 @@ pub mod predict;
 pub mod resume;
 pub mod schema;
 pub mod summary;
+pub mod sweep;
 pub mod train;
 
 use std::io;

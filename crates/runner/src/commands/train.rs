@@ -1,9 +1,6 @@
 //! `runner train`: from an experiment to a run directory.
 
-use chainrule_trainer::State;
-
-use super::load;
-use crate::checkpoint::{Belongs, data_digest, fingerprint};
+use super::{load, print};
 use crate::cli::TrainArgs;
 use crate::console::Console;
 use crate::error::Failure;
@@ -13,9 +10,7 @@ use crate::run_dir::{Existing, RunDir};
 use crate::session::Session;
 use crate::signals::Interrupt;
 use crate::spec::Dtype;
-use crate::storage::Disk;
-use crate::training::{Training, first_checkpoint};
-use crate::weights::Weights;
+use crate::training::{self, Context};
 
 /// Trains an experiment and writes its run directory.
 ///
@@ -23,6 +18,11 @@ use crate::weights::Weights;
 /// Whatever the contract has an exit code for; before training starts, nothing has been written.
 pub fn run(arguments: &TrainArgs, registry: &Registry, console: Console) -> Result<(), Failure> {
     let experiment = load(&arguments.experiment, registry)?;
+    if experiment.sweep.is_some() {
+        let message = format!("{} has a [sweep]", arguments.experiment.experiment.display());
+        let help = "run all of its trials with `runner sweep`, or remove the table".to_owned();
+        return Err(Failure::Usage { message, help });
+    }
     match experiment.dtype {
         Dtype::F32 => train::<f32>(&experiment, arguments, registry, console),
         Dtype::F64 => train::<f64>(&experiment, arguments, registry, console),
@@ -36,29 +36,16 @@ fn train<F: Number>(
     console: Console,
 ) -> Result<(), Failure> {
     let session = Session::<F>::new(experiment, registry, None)?;
-    let Weights { theta, buffers } = session.start(experiment)?;
-    let state = State::new(theta, buffers, session.optimizer.as_ref());
     let existing = if arguments.force { Existing::Replace } else { Existing::Keep };
     let path = RunDir::choose(arguments.out.as_deref(), &experiment.name, existing)?;
-    let belongs = Belongs {
-        experiment: fingerprint(&experiment.resolved),
-        data: data_digest(session.parts()),
-        preprocessing: session.preprocessing.clone(),
-    };
-    let checkpoint = first_checkpoint(&session, &state, &belongs, 0)?;
     let interrupt = Interrupt::listen().map_err(Failure::io("listen to", "signals"))?;
-    let run = RunDir::create(&Disk, &path, &experiment.resolved_toml(), &checkpoint, existing)?;
-    let metrics = run.metrics()?;
-    let training = Training {
-        experiment,
+    let context = Context {
         registry,
-        session: &session,
-        run: &run,
-        belongs: &belongs,
-        system: &Disk,
         arguments: &arguments.training,
         interrupt: &interrupt,
         console,
+        pause_after: None,
     };
-    training.go_on(state, metrics, Some(0))
+    let reached = training::start(context, experiment, &session, (&path, existing))?;
+    reached.predictions.map_or(Ok(()), |table| print(console, &table))
 }

@@ -11,11 +11,13 @@ mod layer;
 mod loss;
 mod optimizer;
 mod schedule;
+mod sweep;
 mod tables;
 
 pub use initializer::{InitializerSpec, InitializerTable};
 pub use layer::LayerList;
 pub(crate) use schedule::ScheduleCommon;
+pub use sweep::{GridSpec, HalvingSpec, Number, RandomSpec, Scalar, Sweep, SweepScale, Vary};
 pub(crate) use tables::OptimizerCommon;
 pub use tables::{
     CheckpointTable, Dtype, EarlyStoppingTable, MetricName, MetricsTable, OnNonFinite, PredictTable,
