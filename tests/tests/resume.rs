@@ -68,7 +68,8 @@ fn killed(runner: &Runner, run: &str) {
 #[test]
 fn a_damaged_checkpoint_is_passed_over_with_a_warning() {
     let runner = trained();
-    let damages: [(&str, fn(&Path)); 4] = [
+    type Damage = fn(&Path);
+    let damages: [(&str, Damage); 4] = [
         ("bit", |path| {
             let mut bytes = fs::read(path).unwrap();
             let middle = bytes.len() / 2;
