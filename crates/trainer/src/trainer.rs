@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use chainrule_core::{Float, Objective, Total};
 
 use crate::metrics::Scoring;
-use crate::optimizer::{Clip, DecayOn};
+use crate::optimizer::{Clip, DecayOn, Tuning};
 use crate::run::Run;
 use crate::{
     Averaging, Checkpoints, Dataset, EarlyStopping, Error, Every, Monitor, Observer, Optimizer, Order, Part,
@@ -29,6 +29,12 @@ pub struct Settings {
     pub clip: Clip,
     /// What weight decay applies to.
     pub decay_on: DecayOn,
+    /// Layers that are trained otherwise than the rest.
+    pub tunings: Vec<Tuning>,
+    /// The factor of the L1 norm, of what decays, in what is minimised.
+    pub l1: f64,
+    /// The longest row of a weight, greater than 0.
+    pub max_norm: Option<f64>,
     /// A record is made of epoch 1, then every so many epochs, and of the last.
     pub log_every: u64,
     /// Whether a record has the loss and the metrics over the whole training set.
@@ -68,6 +74,9 @@ impl Settings {
             seed: 0,
             clip: Clip::default(),
             decay_on: DecayOn::All,
+            tunings: Vec::new(),
+            l1: 0.0,
+            max_norm: None,
             log_every: 1,
             evaluate_train: false,
             monitor: Monitor::loss(Part::Running),

@@ -137,6 +137,9 @@ fn settings(experiment: &Experiment) -> Settings {
         seed: experiment.seed,
         clip: experiment.optimizer.clip(),
         decay_on: experiment.optimizer.weight_decay_on.into(),
+        tunings: experiment.tunings.clone(),
+        l1: experiment.optimizer.l1,
+        max_norm: experiment.optimizer.max_norm,
         log_every: train.log_every,
         evaluate_train: train.evaluate_train,
         ..Settings::new(train.epochs, train.batch_size)

@@ -15,8 +15,8 @@ mod tables;
 pub use initializer::{InitializerSpec, InitializerTable};
 pub use layer::LayerList;
 pub(crate) use schedule::ScheduleCommon;
-pub(crate) use tables::OptimizerCommon;
 pub use tables::{Dtype, MetricName, MetricsTable, PredictTable, RuntimeTable, TopLevel, TrainTable};
+pub(crate) use tables::{GroupTable, OptimizerCommon};
 
 use crate::registry::{Registry, Taken};
 
