@@ -20,7 +20,7 @@ use crate::registry::{Number, Outputs, Registry};
 use crate::storage;
 use crate::weights::{self, Tensors, Weights};
 use checks::{
-    check_batches, check_groups, check_head, check_labels, check_mask, check_metrics,
+    check_batches, check_free, check_groups, check_head, check_labels, check_mask, check_metrics,
     check_metrics_of_padding, check_predict, check_predict_indices, check_whole, data_mistake, mask_mistake,
     prepare_mistake,
 };
@@ -184,6 +184,7 @@ impl<F: Number> Session<F> {
             }
         }
         keep(check_batches(experiment, &objective, train.len()), &mut mistakes)?;
+        keep(check_free(experiment, optimizer.as_ref()), &mut mistakes)?;
         keep(check_whole(experiment, optimizer.as_ref(), train.len()), &mut mistakes)?;
         keep(check_predict_indices(experiment, &preprocessing, inference.as_ref()), &mut mistakes)?;
         let steps_per_epoch = train.len().div_ceil(experiment.train.batch_size) as u64;

@@ -162,7 +162,7 @@ impl<F: Float> Trainer<'_, F> {
     ///
     /// # Errors
     /// [`Error::DataShape`], [`Error::TargetKind`] or [`Error::ClassRange`] if the data do not fit the objective, before
-    /// anything is done, [`Error::Zero`], [`Error::NotWhole`] and [`Error::State`] likewise; [`Error::Diverged`] at the first loss or
+    /// anything is done, [`Error::Zero`], [`Error::NotWhole`], [`Error::Optimizer`] and [`Error::State`] likewise; [`Error::Diverged`] at the first loss or
     /// gradient that is not finite, or if the parameters are not after the last step; [`Error::Observer`] if the
     /// observer or the checkpoints fail.
     pub fn fit(
@@ -175,6 +175,7 @@ impl<F: Float> Trainer<'_, F> {
         check_batches(self.objective, self.train.len(), self.settings.batch_size)?;
         let step = self.settings.batch_size.saturating_mul(self.settings.accumulate);
         check_whole(self.optimizer, self.train.len(), step)?;
+        check_free(self.optimizer, self.settings.max_norm)?;
         self.train.check(self.objective)?;
         if let Some(validation) = self.validation {
             validation.check(self.objective)?;
@@ -218,6 +219,19 @@ pub fn check_batches<F: Float>(
 pub fn check_whole<F: Float>(optimizer: &dyn Optimizer<F>, samples: usize, step: usize) -> Result<(), Error> {
     if optimizer.joint().is_some() && step < samples {
         return Err(Error::NotWhole { samples, step });
+    }
+    Ok(())
+}
+
+/// Checks that nothing moves the parameters beside an optimiser that reckons with its own last step.
+///
+/// # Errors
+/// [`Error::Optimizer`].
+pub fn check_free<F: Float>(optimizer: &dyn Optimizer<F>, max_norm: Option<f64>) -> Result<(), Error> {
+    if optimizer.joint().is_some() && max_norm.is_some() {
+        return Err(Error::Optimizer(
+            "the optimizer learns from its own steps, which a largest norm of rows would change",
+        ));
     }
     Ok(())
 }

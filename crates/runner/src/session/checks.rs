@@ -199,6 +199,18 @@ pub(super) fn check_whole<F: Number>(
     })
 }
 
+/// Nothing moves the parameters beside an optimiser that must do it alone.
+pub(super) fn check_free<F: Number>(
+    experiment: &Experiment,
+    optimizer: &dyn Optimizer<F>,
+) -> Result<(), Failure> {
+    chainrule_trainer::check_free(optimizer, experiment.optimizer.max_norm).map_err(|error| {
+        let place = experiment.place(&["optimizer", "max_norm"]);
+        let help = "remove `max_norm`, or choose another optimizer";
+        experiment.mistake(Diagnostic::new(error.to_string()).at(place).help(help))
+    })
+}
+
 /// Every layer of `[[optimizer.groups]]` has parameters that are trained.
 pub(super) fn check_groups(experiment: &Experiment, parameters: &[Parameter]) -> Result<(), Failure> {
     let mut mistakes = Diagnostics::new();
