@@ -28,7 +28,7 @@ fn step(criterion: &mut Criterion, name: &str) {
     let weights = session.start(&experiment).expect("start values");
     let (mut theta, mut buffers) = (weights.theta, weights.buffers);
     let (inputs, targets) = session.train.batch(0..experiment.train.batch_size);
-    let groups = groups(&session.parameters, DecayOn::All);
+    let groups = groups(&session.parameters, DecayOn::All, &[]);
     let mut workspace =
         Workspace::new(session.objective.network(), experiment.train.batch_size).expect("memory");
     let mut gradient = vec![0.0; theta.len()];

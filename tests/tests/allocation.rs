@@ -142,6 +142,7 @@ fn losses<F: Float>() -> Vec<Box<dyn Loss<F>>> {
         Box::new(BinaryCrossEntropy),
         Box::new(BinaryCrossEntropyWithLogits),
         Box::new(CrossEntropy::new(OUTPUTS)),
+        Box::new(CrossEntropy::new(OUTPUTS).with_smoothing(0.1)),
         Box::new(Hinge),
         Box::new(Huber),
         Box::new(KlDivergence::new(OUTPUTS)),
@@ -187,7 +188,7 @@ fn warm_step<F: Float>(objective: &Objective<F>, optimizer: &dyn Optimizer<F>, r
     let mut gradient = vec![F::zero(); theta.len()];
     let mut memory = Memory::new(optimizer, theta.len());
     let mut workspace = Workspace::new(objective.network(), rows).unwrap();
-    let groups = groups(&objective.parameters(), DecayOn::All);
+    let groups = groups(&objective.parameters(), DecayOn::All, &[]);
     let mut step = |number| {
         gradient.fill(F::zero());
         let ctx = &mut Ctx::evaluate(&Inline, &[]);
@@ -241,6 +242,8 @@ fn run<F: Float>(objective: &Objective<F>, size: Size, order: Order, epochs: u64
             order,
             clip: Clip { norm: Some(1.0), value: Some(1.0) },
             decay_on: DecayOn::Weights,
+            l1: 1e-3,
+            max_norm: Some(0.5),
             evaluate_train: true,
             ..Settings::new(epochs, size.rows)
         },

@@ -60,7 +60,7 @@ fn numbers(value: &Json) -> Vec<f64> {
 /// All numbers of `x`, as one group.
 fn one_group(len: usize) -> Vec<Group> {
     let (shape, fans) = (Shape::vector(len).expect("a shape"), Fans { fan_in: 1, fan_out: 1 });
-    groups(&[Parameter::new("x", shape, Role::Weight, Initializer::Zeros, fans)], DecayOn::All)
+    groups(&[Parameter::new("x", shape, Role::Weight, Initializer::Zeros, fans)], DecayOn::All, &[])
 }
 
 #[test]

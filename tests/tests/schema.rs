@@ -146,6 +146,7 @@ fn the_resolved_file_has_every_default() {
         nesterov = false
         weight_decay = 0.0
         weight_decay_on = 'all'
+        l1 = 0.0
         [[model.layers]]
         type = 'dense'
         name = 'dense_0'

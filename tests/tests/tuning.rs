@@ -112,3 +112,47 @@ fn a_clipped_step_is_no_longer_than_the_norm() {
     assert!(free > 2e-4, "{free}");
     assert!((clipped / 1e-4 - 1.0).abs() < 2e-3, "{clipped}");
 }
+
+#[test]
+fn a_group_has_the_rate_and_the_decay_that_it_names() {
+    let group = |keys: &str| format!("[[optimizer.groups]]\nlayers = [\"hidden\"]\n{keys}");
+    let tables =
+        |optimizer: &str, hidden: &str, keys: &str| Run::of(&gender(optimizer, hidden, &group(keys)), 5);
+    let names = ["hidden.weight", "hidden.bias", "output.weight", "output.bias"];
+    let (own, factor) =
+        (tables("", "", "learning_rate = 0.05"), Run::of(&gender("", "lr_mult = 0.5,", ""), 5));
+    names.iter().for_each(|name| assert_eq!(own.tensor(name), factor.tensor(name), "{name}"));
+    let all = Run::of(&gender("weight_decay = 1e-3", "", ""), 5);
+    let without = tables("weight_decay = 1e-3", "", "weight_decay = 0.0");
+    assert!(distance(&without, &all, "hidden.weight") > 0.0);
+    let of_hidden = tables("", "", "weight_decay = 1e-3");
+    let decayed = group("weight_decay = 1e-3");
+    let each = format!("{decayed}\n{}", decayed.replace("hidden", "output"));
+    let of_both = Run::of(&gender("", "", &each), 5);
+    names.iter().for_each(|name| assert_eq!(of_both.tensor(name), all.tensor(name), "{name}"));
+    assert!(distance(&of_hidden, &all, "output.weight") > 0.0);
+}
+
+#[test]
+fn no_row_of_a_weight_is_longer_than_the_limit() {
+    let run = Run::of(&gender("max_norm = 0.3", "", ""), 5);
+    for name in ["hidden.weight", "output.weight"] {
+        for row in run.tensor(name).chunks(2) {
+            let norm = row.iter().map(|w| w * w).sum::<f64>().sqrt();
+            assert!(norm <= 0.3 * (1.0 + 1e-12), "{name}: {norm}");
+        }
+    }
+    let free = Run::of(&gender("", "", ""), 5);
+    assert!(distance(&run, &free, "hidden.weight") > 0.1);
+}
+
+#[test]
+fn an_l1_norm_pulls_weights_towards_zero() {
+    let sum = |optimizer: &str| {
+        let run = Run::of(&gender(optimizer, "", ""), 50);
+        let weights = ["hidden.weight", "output.weight"].map(|name| run.tensor(name)).concat();
+        (weights.iter().map(|w| w.abs()).sum::<f64>(), run.tensor("output.bias")[0])
+    };
+    let (plain, some, much) = (sum(""), sum("l1 = 0.01"), sum("l1 = 1.0\nweight_decay_on = \"weights\""));
+    assert!(some.0 < plain.0 && much.0 < 2.0, "{plain:?} {some:?} {much:?}");
+}

@@ -1,5 +1,6 @@
 //! An experiment as it will run: file, `extends` and `--set` merged, checked, and every default filled in.
 
+mod groups;
 mod rest;
 mod settings;
 
@@ -7,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use chainrule_trainer::Schedule;
 use chainrule_trainer::metrics::{Metric, Task};
+use chainrule_trainer::optimizer::Tuning;
 use chainrule_trainer::schedule::{Constant, Warmup};
 
 use crate::conform::Schema;
@@ -60,6 +62,8 @@ pub struct Experiment {
     /// `[model] initial_weights`, absolute.
     pub initial_weights: Option<PathBuf>,
     pub(crate) optimizer: OptimizerCommon,
+    /// `[[optimizer.groups]]`.
+    pub(crate) tunings: Vec<Tuning>,
     /// `[lr_schedule]`: the keys that all its types take.
     pub(crate) schedule: Option<ScheduleCommon>,
     pub(crate) data: DataCommon,
@@ -340,6 +344,8 @@ impl Experiment {
             mistakes.append(found);
             ModelPlan::default()
         });
+        let optimizer: OptimizerCommon = common_keys(&root, "optimizer", &OptimizerCommon::KEYS)?;
+        let tunings = groups::tunings(&root, &optimizer, registry, &mut mistakes);
         let schedule = match root.at(&["lr_schedule"]) {
             Some(_) => Some(common_keys(&root, "lr_schedule", &ScheduleCommon::KEYS)?),
             None => None,
@@ -358,7 +364,8 @@ impl Experiment {
             goals: Goal::all(&root),
             input_shape: read_at(&root, &["model", "input_shape"])?,
             initial_weights: read_at(&root, &["model", "initial_weights"])?,
-            optimizer: common_keys(&root, "optimizer", &OptimizerCommon::KEYS)?,
+            optimizer,
+            tunings,
             schedule,
             data,
             metrics: metrics.report.into_iter().map(Metric::from).collect(),

@@ -20,8 +20,9 @@ use crate::registry::{Number, Outputs, Registry};
 use crate::storage;
 use crate::weights::{self, Tensors, Weights};
 use checks::{
-    check_batches, check_head, check_labels, check_mask, check_metrics, check_metrics_of_padding,
-    check_predict, check_predict_indices, check_whole, data_mistake, mask_mistake, prepare_mistake,
+    check_batches, check_free, check_groups, check_head, check_labels, check_mask, check_metrics,
+    check_metrics_of_padding, check_predict, check_predict_indices, check_whole, data_mistake, mask_mistake,
+    prepare_mistake,
 };
 
 /// More steps an epoch than anything that is given in steps, to check all that does not depend on their number.
@@ -140,6 +141,7 @@ impl<F: Number> Session<F> {
         let mistake = |message: String, place: Place| experiment.mistake(Diagnostic::new(message).at(place));
 
         let parameters = objective.parameters();
+        keep(check_groups(experiment, &parameters), &mut mistakes)?;
         let parameter_count = parameter_count(&parameters)
             .map_err(|error| mistake(format!("the network: {error}"), whole_model))?;
         let rows = experiment.train.batch_size.min(raw.x.len());
@@ -184,6 +186,7 @@ impl<F: Number> Session<F> {
             }
         }
         keep(check_batches(experiment, &objective, train.len()), &mut mistakes)?;
+        keep(check_free(experiment, optimizer.as_ref()), &mut mistakes)?;
         keep(check_whole(experiment, optimizer.as_ref(), train.len()), &mut mistakes)?;
         keep(check_predict_indices(experiment, &preprocessing, inference.as_ref()), &mut mistakes)?;
         let step = experiment.train.batch_size.saturating_mul(experiment.train.accumulate);

@@ -91,12 +91,16 @@ fn optimizer_alias(word: &str) -> &'static [&'static str] {
         "rmspropdecay" | "decayrate" => &["rho"],
         "nesterovmomentum" | "nesterovsmomentum" => &["nesterov"],
         "clip" | "clipnorm" | "gradclip" | "clipgradients" | "gradientclip" | "gradientclipval"
-        | "maxgradnorm" | "globalclipnorm" | "maxnorm" | "clipgradientnorm" => &["clip_grad_norm"],
+        | "maxgradnorm" | "globalclipnorm" | "clipgradientnorm" => &["clip_grad_norm"],
+        "maxnorm" | "maxnormconstraint" | "kernelconstraint" => &["max_norm", "clip_grad_norm"],
+        "l1reg" | "l1regularization" | "l1lambda" | "lasso" => &["l1"],
+        "paramgroups" | "parametergroups" | "group" => &["groups"],
         "clipvalue" | "clipgradientvalue" => &["clip_grad_value"],
         "historylength" | "memorysize" | "numcorrections" => &["history_size"],
         "quasinewton" | "bfgs" => &["lbfgs"],
         "ams" | "adamamsgrad" => &["amsgrad"],
         "rpropminus" | "irprop" | "resilient" => &["rprop"],
+        "smoothing" | "labelsmooth" | "labelsmoothingfactor" => &["label_smoothing"],
         "stochasticgradientdescent" | "gd" | "momentumsgd" => &["sgd"],
         _ => &[],
     }

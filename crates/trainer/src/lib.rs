@@ -45,4 +45,6 @@ pub use schedule::Schedule;
 pub use split::{Fractions, Split, SplitError};
 pub use state::{Counts, Snapshot, State};
 pub use threads::Threads;
-pub use trainer::{End, OnNotFinite, Outcome, Settings, Trainer, by_output, check_batches, check_whole};
+pub use trainer::{
+    End, OnNotFinite, Outcome, Settings, Trainer, by_output, check_batches, check_free, check_whole,
+};

@@ -11,7 +11,7 @@ use crate::dataset::Gathered;
 use crate::divergence::{self, Divergence, NotFinite};
 use crate::finite;
 use crate::metrics::{Scored, Scorer};
-use crate::optimizer::{Group, groups, update};
+use crate::optimizer::{Group, MaxNorm, groups, l1, update};
 use crate::state::{Counts, Snapshot};
 use crate::trainer::{End, OnNotFinite, by_output};
 use crate::{
@@ -27,6 +27,7 @@ pub(crate) struct Run<'a, F> {
     trainer: &'a Trainer<'a, F>,
     executor: &'a dyn Executor<F>,
     groups: Vec<Group>,
+    max_norm: Option<MaxNorm>,
     workspace: Workspace<F>,
     gathered: Gathered<F>,
     order: Vec<u32>,
@@ -91,7 +92,8 @@ impl<'a, F: Float> Run<'a, F> {
         Ok(Self {
             trainer,
             executor,
-            groups: groups(&parameters, settings.decay_on),
+            groups: groups(&parameters, settings.decay_on, &settings.tunings),
+            max_norm: settings.max_norm.map(|limit| MaxNorm::new(limit, &parameters)),
             workspace: Workspace::new(objective.network(), rows)?,
             gathered: Gathered::new(trainer.train, rows),
             order: vec![0; trainer.train.len()],
@@ -221,10 +223,14 @@ impl<'a, F: Float> Run<'a, F> {
             return Ok(total.mean());
         }
         settings.clip.apply(&self.groups, &mut self.gradient);
+        l1(settings.l1, &self.groups, &state.theta, &mut self.gradient);
         let rate = self.rate(&state.counts, state.counts.steps);
         let number = state.counts.steps + 1;
         let moved = (&mut state.theta[..], &self.gradient[..]);
         update(self.executor, trainer.optimizer, &self.groups, (number, rate), moved, &mut state.memory);
+        if let Some(max_norm) = &self.max_norm {
+            max_norm.apply(&mut state.theta);
+        }
         state.counts.steps = number;
         state.counts.running += total;
         if let Some(averaging) = settings.averaging {

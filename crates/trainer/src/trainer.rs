@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use chainrule_core::{Float, Objective, Total};
 
 use crate::metrics::Scoring;
-use crate::optimizer::{Clip, DecayOn};
+use crate::optimizer::{Clip, DecayOn, Tuning};
 use crate::run::Run;
 use crate::{
     Averaging, Checkpoints, Dataset, EarlyStopping, Error, Every, Monitor, Observer, Optimizer, Order, Part,
@@ -29,6 +29,12 @@ pub struct Settings {
     pub clip: Clip,
     /// What weight decay applies to.
     pub decay_on: DecayOn,
+    /// Layers that are trained otherwise than the rest.
+    pub tunings: Vec<Tuning>,
+    /// The factor of the L1 norm, of what decays, in what is minimised.
+    pub l1: f64,
+    /// The longest row of a weight, greater than 0.
+    pub max_norm: Option<f64>,
     /// A record is made of epoch 1, then every so many epochs, and of the last.
     pub log_every: u64,
     /// Whether a record has the loss and the metrics over the whole training set.
@@ -70,6 +76,9 @@ impl Settings {
             seed: 0,
             clip: Clip::default(),
             decay_on: DecayOn::All,
+            tunings: Vec::new(),
+            l1: 0.0,
+            max_norm: None,
             log_every: 1,
             evaluate_train: false,
             monitor: Monitor::loss(Part::Running),
@@ -158,7 +167,7 @@ impl<F: Float> Trainer<'_, F> {
     ///
     /// # Errors
     /// [`Error::DataShape`], [`Error::TargetKind`] or [`Error::ClassRange`] if the data do not fit the objective, before
-    /// anything is done, [`Error::Zero`], [`Error::NotWhole`] and [`Error::State`] likewise; [`Error::Diverged`] at the first loss or
+    /// anything is done, [`Error::Zero`], [`Error::NotWhole`], [`Error::Optimizer`] and [`Error::State`] likewise; [`Error::Diverged`] at the first loss or
     /// gradient that is not finite, or if the parameters are not after the last step; [`Error::Observer`] if the
     /// observer or the checkpoints fail.
     pub fn fit(
@@ -171,6 +180,7 @@ impl<F: Float> Trainer<'_, F> {
         check_batches(self.objective, self.train.len(), self.settings.batch_size)?;
         let step = self.settings.batch_size.saturating_mul(self.settings.accumulate);
         check_whole(self.optimizer, self.train.len(), step)?;
+        check_free(self.optimizer, self.settings.max_norm)?;
         self.train.check(self.objective)?;
         if let Some(validation) = self.validation {
             validation.check(self.objective)?;
@@ -218,6 +228,19 @@ pub fn check_batches<F: Float>(
 pub fn check_whole<F: Float>(optimizer: &dyn Optimizer<F>, samples: usize, step: usize) -> Result<(), Error> {
     if optimizer.joint().is_some() && step < samples {
         return Err(Error::NotWhole { samples, step });
+    }
+    Ok(())
+}
+
+/// Checks that nothing moves the parameters beside an optimiser that reckons with its own last step.
+///
+/// # Errors
+/// [`Error::Optimizer`].
+pub fn check_free<F: Float>(optimizer: &dyn Optimizer<F>, max_norm: Option<f64>) -> Result<(), Error> {
+    if optimizer.joint().is_some() && max_norm.is_some() {
+        return Err(Error::Optimizer(
+            "the optimizer learns from its own steps, which a largest norm of rows would change",
+        ));
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Cross-entropy of class indices against scores: log-softmax and negative log-likelihood in one.
 
-use crate::elementary::{exp_of_differences, max, sum, sum_of_exp};
+use crate::elementary::{Lanes, exp_of_differences, max, sum, sum_of_exp};
 use crate::loss::{Loss, TargetKind, Targets};
 use crate::simd::wide;
 use crate::{Float, Rows, RowsMut, Rule};
@@ -17,16 +17,48 @@ use crate::{Float, Rows, RowsMut, Rule};
 /// ```
 /// `s` is at least 1, so nothing overflows for any finite scores. The two-step formula, softmax and then `-log p_t`,
 /// gives the same number while `p_t` is representable, and infinity after.
+///
+/// # Smoothed targets
+/// With a smoothing `ε` the target is no longer the class alone but the distribution `q = (1 - ε) [i = t] + ε/C` over the
+/// `C` classes (Szegedy et al., 2016; PyTorch's `label_smoothing`), and the term its cross-entropy. As `Σ q = 1`,
+/// ```text
+/// l = -Σᵢ qᵢ log pᵢ = log s + m - Σᵢ qᵢ yᵢ = (1 - ε) (log s + m - y_t) + ε (log s + m - mean(y))
+///
+/// dl/dy_i = p_i - q_i = p_i - (1 - ε) [i = t] - ε/C
+/// ```
+/// So the scores of a net that is sure have a finite best: the right one `log(C (1 - ε)/ε + 1)` above the others.
 #[derive(Clone, Copy, Debug)]
 pub struct CrossEntropy {
     classes: usize,
+    smoothing: f64,
 }
 
 impl CrossEntropy {
     /// The cross-entropy over groups of `classes` scores, at least 1.
     pub fn new(classes: usize) -> Self {
         assert!(classes > 0, "a cross-entropy over nothing");
-        Self { classes }
+        Self { classes, smoothing: 0.0 }
+    }
+
+    /// With targets that leave a share, at least 0 and at most 1, to all classes alike.
+    pub fn with_smoothing(self, smoothing: f64) -> Self {
+        assert!((0.0..=1.0).contains(&smoothing), "a share of more than all or less than nothing");
+        Self { smoothing, ..self }
+    }
+
+    /// The term of a group of scores with the given sum of exponentials.
+    #[inline(always)]
+    fn term<F: Float>(self, scores: &[F], target: usize, sum: F, max: F) -> f64 {
+        let hard = term(sum, max, scores[target]);
+        if self.smoothing == 0.0 {
+            return hard;
+        }
+        // Differences first here too.
+        let mut below = Lanes::new(F::zero());
+        below.join(scores, |sum, score| sum + (max - score));
+        let below = below.total(|a, b| a + b).as_f64();
+        let uniform = sum.ln().as_f64() + below / scores.len() as f64;
+        (1.0 - self.smoothing) * hard + self.smoothing * uniform
     }
 }
 
@@ -36,19 +68,24 @@ fn term<F: Float>(sum: F, max: F, score: F) -> f64 {
     (sum.ln() + (max - score)).as_f64()
 }
 
-/// Makes gradients of the scores that `dy` holds, and returns the sum of the terms.
-#[inline(always)]
-fn write_gradient<F: Float>(scores: &[F], targets: &[u32], scale: F, dy: &mut [F], classes: usize) -> f64 {
-    let mut total = 0.0;
-    exp_of_differences(dy, classes, |index, dy| {
-        let (scores, target) = (&scores[index * classes..][..classes], targets[index] as usize);
-        let sum = sum(dy);
-        total += term(sum, max(scores), scores[target]);
-        let factor = scale / sum;
-        dy.iter_mut().for_each(|dy| *dy *= factor);
-        dy[target] -= scale;
-    });
-    total
+impl CrossEntropy {
+    /// Makes gradients of the scores that `dy` holds, and returns the sum of the terms.
+    #[inline(always)]
+    fn write_gradient<F: Float>(self, scores: &[F], targets: &[u32], scale: F, dy: &mut [F]) -> f64 {
+        let classes = self.classes;
+        let of_target = F::of(scale.as_f64() * (1.0 - self.smoothing));
+        let of_each = F::of(scale.as_f64() * self.smoothing / classes as f64);
+        let mut total = 0.0;
+        exp_of_differences(dy, classes, |index, dy| {
+            let (scores, target) = (&scores[index * classes..][..classes], targets[index] as usize);
+            let sum = sum(dy);
+            total += self.term(scores, target, sum, max(scores));
+            let factor = scale / sum;
+            dy.iter_mut().for_each(|dy| *dy = *dy * factor - of_each);
+            dy[target] -= of_target;
+        });
+        total
+    }
 }
 
 impl<F: Float> Loss<F> for CrossEntropy {
@@ -67,7 +104,7 @@ impl<F: Float> Loss<F> for CrossEntropy {
                 let groups = y.data().chunks_exact(self.classes).zip(targets.classes());
                 let terms = groups.map(|(scores, &target)| {
                     let max = max(scores);
-                    term(sum_of_exp(scores, max), max, scores[target as usize])
+                    self.term(scores, target as usize, sum_of_exp(scores, max), max)
                 });
                 terms.sum()
             },
@@ -79,11 +116,24 @@ impl<F: Float> Loss<F> for CrossEntropy {
         dy.copy_from_slice(scores);
         wide(
             #[inline(always)]
-            || write_gradient(scores, targets, scale, dy, self.classes),
+            || self.write_gradient(scores, targets, scale, dy),
         )
     }
 
     fn rule(&self) -> Rule {
+        if self.smoothing > 0.0 {
+            let (smoothing, kept) = (self.smoothing, 1.0 - self.smoothing);
+            let each = smoothing / self.classes as f64;
+            return Rule {
+                function: "L = 1/P Σ l,  l = -Σ_i q_i log softmax(y)_i = log Σ_j exp(y_j) - Σ_i q_i y_i"
+                    .into(),
+                derivative: format!(
+                    "∂l/∂y_i = softmax(y)_i - q_i,  q_i = {kept} [i = t] + {each}, the smoothed target"
+                ),
+                gradient: "dy = 1/P ∂l/∂y,  P the number of positions, t the class".into(),
+                slope: None,
+            };
+        }
         Rule {
             function: "L = 1/P Σ l,  l = -log softmax(y)_t = log Σ_j exp(y_j) - y_t".into(),
             derivative: "∂l/∂y_i = softmax(y)_i - [i = t]".into(),
@@ -130,6 +180,62 @@ mod tests {
             let slope = 0.5 * (moved(h) - moved(-h)) / (2.0 * h);
             assert!((dy[i] - slope).abs() < 1e-9, "{i}: {} against {slope}", dy[i]);
         }
+    }
+
+    #[test]
+    fn smoothed_targets_give_pytorchs_numbers() {
+        // `torch.nn.functional.cross_entropy(..., reduction="sum", label_smoothing=...)`, torch 2.15, f64.
+        let cases = [
+            (
+                0.1,
+                18.271263610408326,
+                [0.5704155628152925, -0.00327444576375931, -0.5671411170515331],
+                [0.9666666252672911, -0.9333332919339579, -0.033333333333333326],
+            ),
+            (
+                0.5,
+                19.337930277074992,
+                [0.4370822294819592, -0.13660777909709262, -0.3004744503848664],
+                [0.8333332919339577, -0.6666666252672911, -0.16666666666666666],
+            ),
+        ];
+        for (smoothing, expected, first, second) in cases {
+            let loss = CrossEntropy::new(3).with_smoothing(smoothing);
+            let (y, classes, mut dy) = (Rows::new(&SCORES, 3), Targets::Classes(&CLASSES), [f64::NAN; 6]);
+            let value = loss.gradient(y, classes, 1.0, RowsMut::new(&mut dy, 3));
+            assert!((value - expected).abs() < 1e-13, "{value}");
+            assert_eq!(value, loss.value(y, classes));
+            for (found, expected) in dy.into_iter().zip([first, second].concat()) {
+                assert!((found - expected).abs() < 1e-14, "{found} against {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_smoothed_target_is_met_where_the_derivation_says() {
+        let best = |smoothing: f64| (3.0 * (1.0 - smoothing) / smoothing + 1.0).ln();
+        let loss = CrossEntropy::new(3).with_smoothing(0.3);
+        let mut dy = [f64::NAN; 3];
+        loss.gradient(
+            Rows::new(&[0.0, best(0.3), 0.0], 3),
+            Targets::Classes(&[1]),
+            1.0,
+            RowsMut::new(&mut dy, 3),
+        );
+        assert!(dy.iter().all(|dy| dy.abs() < 1e-15), "{dy:?}");
+    }
+
+    #[test]
+    fn no_smoothing_is_the_class_alone() {
+        let (loss, y) = (CrossEntropy::new(3), Rows::new(&SCORES, 3));
+        let gradient = |loss: CrossEntropy| {
+            let mut dy = [f64::NAN; 6];
+            let value = loss.gradient(y, Targets::Classes(&CLASSES), 0.5, RowsMut::new(&mut dy, 3));
+            (value, dy)
+        };
+        assert_eq!(gradient(loss), gradient(loss.with_smoothing(0.0)));
+        let Rule { derivative, .. } = Loss::<f64>::rule(&loss.with_smoothing(0.25));
+        assert!(derivative.contains("q_i = 0.75 [i = t] + 0.08333"), "{derivative}");
     }
 
     #[test]

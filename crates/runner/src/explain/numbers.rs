@@ -2,7 +2,7 @@
 
 use chainrule_core::layers::Source;
 use chainrule_core::{Ctx, Inline, Objective, Parameter, Rows, Targets, Workspace};
-use chainrule_trainer::optimizer::{Memory, groups, update};
+use chainrule_trainer::optimizer::{MaxNorm, Memory, groups, l1, update};
 use serde::Serialize;
 
 use super::Stage;
@@ -324,11 +324,16 @@ fn whole<'a>(
 fn first_step(experiment: &Experiment, session: &Session<f64>, theta: &[f64], gradient: &[f64]) -> Vec<f64> {
     let mut theta = theta.to_vec();
     let mut memory = Memory::new(session.optimizer.as_ref(), theta.len());
-    let groups = groups(&session.parameters, experiment.optimizer.weight_decay_on.into());
+    let (common, parameters) = (&experiment.optimizer, &session.parameters);
+    let groups = groups(parameters, common.weight_decay_on.into(), &experiment.tunings);
     let mut gradient = gradient.to_vec();
-    experiment.optimizer.clip().apply(&groups, &mut gradient);
-    let step = (1, experiment.optimizer.learning_rate);
+    common.clip().apply(&groups, &mut gradient);
+    l1(common.l1, &groups, &theta, &mut gradient);
+    let step = (1, common.learning_rate);
     update(&Inline, session.optimizer.as_ref(), &groups, step, (&mut theta, &gradient), &mut memory);
+    if let Some(limit) = common.max_norm {
+        MaxNorm::new(limit, parameters).apply(&mut theta);
+    }
     theta
 }
 

@@ -1,7 +1,8 @@
 //! What must fit together for an experiment to be trained, each mistake at its place.
 
-use chainrule_core::{Layer, Masking, Objective, Rows, Shape, TargetKind};
+use chainrule_core::{Layer, Masking, Objective, Parameter, Rows, Shape, TargetKind};
 use chainrule_trainer::metrics::{Metric, ScoredOutput, Task};
+use chainrule_trainer::optimizer::Tuning;
 use chainrule_trainer::{Error, Optimizer, SplitError, check_indices};
 
 use crate::data::{Mask, OutputTargets, PrepareError, Preprocessing};
@@ -196,6 +197,38 @@ pub(super) fn check_whole<F: Number>(
         let help = format!("set `batch_size = {samples}` in [train], or choose another optimizer");
         experiment.mistake(Diagnostic::new(error.to_string()).at(place).help(help))
     })
+}
+
+/// Nothing moves the parameters beside an optimiser that must do it alone.
+pub(super) fn check_free<F: Number>(
+    experiment: &Experiment,
+    optimizer: &dyn Optimizer<F>,
+) -> Result<(), Failure> {
+    chainrule_trainer::check_free(optimizer, experiment.optimizer.max_norm).map_err(|error| {
+        let place = experiment.place(&["optimizer", "max_norm"]);
+        let help = "remove `max_norm`, or choose another optimizer";
+        experiment.mistake(Diagnostic::new(error.to_string()).at(place).help(help))
+    })
+}
+
+/// Every layer of `[[optimizer.groups]]` has parameters that are trained.
+pub(super) fn check_groups(experiment: &Experiment, parameters: &[Parameter]) -> Result<(), Failure> {
+    let mut mistakes = Diagnostics::new();
+    let groups = experiment.optimizer.groups.iter().flatten();
+    for (group, (tuning, table)) in experiment.tunings.iter().zip(groups).enumerate() {
+        for layer in &tuning.layers {
+            let alone = Tuning { layers: vec![layer.clone()], ..tuning.clone() };
+            if parameters.iter().any(|parameter| parameter.trainable && alone.has(&parameter.name)) {
+                continue;
+            }
+            let means = |name: &String| layer == name || layer.ends_with(&format!(".{name}"));
+            let index = table.layers.iter().position(means).unwrap_or(0).to_string();
+            let place = experiment.place(&["optimizer", "groups", &group.to_string(), "layers", &index]);
+            let message = format!("the layer `{layer}` has no parameters that are trained");
+            mistakes.push(Diagnostic::new(message).at(place).help("take it out of the group"));
+        }
+    }
+    if mistakes.is_empty() { Ok(()) } else { Err(experiment.mistake(mistakes)) }
 }
 
 /// Every label has an output.

@@ -106,7 +106,12 @@ impl LossSpec for BinaryCrossEntropySpec {
 /// -log softmax of the right class, for logits and class indices or labels.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct CrossEntropySpec {}
+struct CrossEntropySpec {
+    /// The share of the target that all classes have alike; the right class has the rest.
+    #[serde(default)]
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1))]
+    label_smoothing: f64,
+}
 
 impl Spec for CrossEntropySpec {
     const TYPE: &'static str = "cross_entropy";
@@ -116,11 +121,15 @@ impl LossSpec for CrossEntropySpec {
     const OUTPUTS: Outputs = Outputs::ClassLogits;
 
     fn examples() -> Vec<LossExample> {
-        vec![LossExample { keys: "", outputs: REAL, targets: TargetDomain::Classes }]
+        let targets = TargetDomain::Classes;
+        vec![
+            LossExample { keys: "", outputs: REAL, targets },
+            LossExample { keys: "label_smoothing = 0.2", outputs: REAL, targets },
+        ]
     }
 
     fn build<F: Float>(&self, output: &Shape) -> Box<dyn Loss<F>> {
-        Box::new(CrossEntropy::new(output.last()))
+        Box::new(CrossEntropy::new(output.last()).with_smoothing(self.label_smoothing))
     }
 }
 

@@ -18,11 +18,11 @@ pub use initializer::{InitializerSpec, InitializerTable};
 pub use layer::LayerList;
 pub(crate) use schedule::ScheduleCommon;
 pub use sweep::{GridSpec, HalvingSpec, Number, RandomSpec, Scalar, Sweep, SweepScale, Vary};
-pub(crate) use tables::OptimizerCommon;
 pub use tables::{
     CheckpointTable, Dtype, EarlyStoppingTable, MetricName, MetricsTable, OnNonFinite, PredictTable,
     RuntimeTable, TopLevel, TrainTable,
 };
+pub(crate) use tables::{GroupTable, OptimizerCommon};
 
 use crate::registry::{Registry, Taken};
 

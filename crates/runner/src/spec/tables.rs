@@ -247,12 +247,37 @@ pub(crate) struct OptimizerCommon {
     /// Every number of the gradient is limited to plus or minus this, before its norm is.
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub(crate) clip_grad_value: Option<f64>,
+    /// The factor of the L1 norm, of what `weight_decay_on` says, that is added to what training makes small.
+    #[serde(default)]
+    #[schemars(range(min = 0.0))]
+    pub(crate) l1: f64,
+    /// After each step every row of a weight, what one unit weighs its inputs by, is shortened to this L2 norm.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub(crate) max_norm: Option<f64>,
+    /// Layers that are trained otherwise than the rest.
+    #[schemars(length(min = 1))]
+    pub(crate) groups: Option<Vec<GroupTable>>,
+}
+
+/// `[[optimizer.groups]]`: layers with a learning rate or a weight decay of their own.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GroupTable {
+    /// Their names; of a layer within another OUTER.INNER, or INNER if that is unique.
+    #[schemars(length(min = 1))]
+    pub(crate) layers: Vec<String>,
+    /// The learning rate in place of the optimizer's; a schedule scales it alike.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub(crate) learning_rate: Option<f64>,
+    /// The weight decay in place of the optimizer's.
+    #[schemars(range(min = 0.0))]
+    pub(crate) weight_decay: Option<f64>,
 }
 
 impl OptimizerCommon {
     /// The names of these keys.
-    pub(crate) const KEYS: [&str; 4] =
-        ["learning_rate", "weight_decay_on", "clip_grad_norm", "clip_grad_value"];
+    pub(crate) const KEYS: [&str; 7] =
+        ["learning_rate", "weight_decay_on", "clip_grad_norm", "clip_grad_value", "l1", "max_norm", "groups"];
 
     /// What the gradient is limited to.
     pub(crate) fn clip(&self) -> Clip {

@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn stands_still_without_a_gradient() {
         let (mut theta, mut m, mut u) = ([1.0], [0.0], [0.0]);
-        let step = Step { number: 1, learning_rate: 0.1, decays: true, numbers: &[] };
+        let step = Step { number: 1, learning_rate: 0.1, decays: true, weight_decay: None, numbers: &[] };
         Adamax::new().update(step, &mut theta, &[0.0], &mut [&mut m, &mut u]);
         assert_eq!(theta, [1.0]);
     }

@@ -255,10 +255,6 @@ mod tests {
     /// `½ Σ aᵢ (θᵢ - 1)²` with curvatures from 1 to 100.
     const CURVATURES: [f64; 5] = [1.0, 3.0, 10.0, 40.0, 100.0];
 
-    fn group(range: std::ops::Range<usize>) -> Group {
-        Group { range, decays: true, rate: 1.0 }
-    }
-
     fn gradient(theta: &[f64]) -> Vec<f64> {
         theta.iter().zip(CURVATURES).map(|(theta, a)| a * (theta - 1.0)).collect()
     }
@@ -279,14 +275,14 @@ mod tests {
     #[test]
     fn finds_the_minimum_of_a_bowl_that_descent_would_take_long_for() {
         let (mut theta, mut memory) = ([0.0; 5], Memory::new(&Lbfgs::new(), 5));
-        go(1..=30, &[group(0..5)], &mut theta, &mut memory);
+        go(1..=30, &[Group::new(0..5)], &mut theta, &mut memory);
         assert!(theta.iter().all(|theta| (theta - 1.0).abs() < 1e-6), "{theta:?}");
     }
 
     #[test]
     fn leaves_frozen_parameters_out() {
         let (mut theta, mut memory) = ([0.0; 5], Memory::new(&Lbfgs::new(), 5));
-        go(1..=30, &[group(0..2), group(3..5)], &mut theta, &mut memory);
+        go(1..=30, &[Group::new(0..2), Group::new(3..5)], &mut theta, &mut memory);
         assert_eq!(theta[2], 0.0);
         assert!([0, 1, 3, 4].iter().all(|&i| (theta[i] - 1.0).abs() < 1e-6), "{theta:?}");
     }
@@ -294,24 +290,24 @@ mod tests {
     #[test]
     fn a_stored_memory_leads_on_to_the_same_bits() {
         let (mut theta, mut memory) = ([0.0; 5], Memory::new(&Lbfgs::new(), 5));
-        go(1..=13, &[group(0..5)], &mut theta, &mut memory);
+        go(1..=13, &[Group::new(0..5)], &mut theta, &mut memory);
         let (mut again, mut stored) = (theta, memory.clone());
-        go(14..=20, &[group(0..5)], &mut theta, &mut memory);
-        go(14..=20, &[group(0..5)], &mut again, &mut stored);
+        go(14..=20, &[Group::new(0..5)], &mut theta, &mut memory);
+        go(14..=20, &[Group::new(0..5)], &mut again, &mut stored);
         assert!(theta == again && memory == stored);
     }
 
     #[test]
     fn the_first_step_is_no_longer_than_the_learning_rate() {
         let (mut theta, mut memory) = ([0.0; 5], Memory::new(&Lbfgs::new(), 5));
-        go(1..=1, &[group(0..5)], &mut theta, &mut memory);
+        go(1..=1, &[Group::new(0..5)], &mut theta, &mut memory);
         assert!((theta.iter().sum::<f64>() - 1.0).abs() < 1e-12);
     }
 
     #[test]
     fn a_minimum_is_not_left() {
         let (mut theta, mut memory) = ([1.0; 5], Memory::new(&Lbfgs::new(), 5));
-        go(1..=3, &[group(0..5)], &mut theta, &mut memory);
+        go(1..=3, &[Group::new(0..5)], &mut theta, &mut memory);
         assert_eq!(theta, [1.0; 5]);
     }
 

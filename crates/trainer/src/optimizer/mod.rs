@@ -14,8 +14,10 @@ mod adam;
 mod adamax;
 mod amsgrad;
 mod clip;
+mod l1;
 mod lbfgs;
 mod lion;
+mod max_norm;
 mod memory;
 mod nadam;
 mod rmsprop;
@@ -29,8 +31,10 @@ pub use adam::Adam;
 pub use adamax::Adamax;
 pub use amsgrad::AmsGrad;
 pub use clip::Clip;
+pub use l1::l1;
 pub use lbfgs::Lbfgs;
 pub use lion::Lion;
+pub use max_norm::MaxNorm;
 pub use memory::Memory;
 pub use nadam::Nadam;
 pub use rmsprop::RmsProp;
@@ -47,6 +51,8 @@ pub struct Step<'a> {
     pub learning_rate: f64,
     /// Whether these parameters decay.
     pub decays: bool,
+    /// Their weight decay, in place of the optimiser's.
+    pub weight_decay: Option<f64>,
     /// The single numbers that the optimiser remembers, as [`Optimizer::begin`] left them.
     pub numbers: &'a [f64],
 }
@@ -60,7 +66,7 @@ impl Step<'_> {
 
     /// The weight decay of these parameters, if an optimiser's is `own`.
     pub fn weight_decay(&self, own: f64) -> f64 {
-        if self.decays { own } else { 0.0 }
+        if self.decays { self.weight_decay.unwrap_or(own) } else { 0.0 }
     }
 }
 
@@ -116,12 +122,26 @@ pub struct Group {
     pub decays: bool,
     /// The factor of their learning rate.
     pub rate: f64,
+    /// Their weight decay, in place of the optimiser's.
+    pub weight_decay: Option<f64>,
 }
 
 impl Group {
+    /// Parameters that are trained by the optimiser's own settings.
+    pub fn new(range: Range<usize>) -> Self {
+        Self { range, decays: true, rate: 1.0, weight_decay: None }
+    }
+
+    /// Whether `other` comes right after and is trained alike.
+    fn is_followed_by(&self, other: &Self) -> bool {
+        self.range.end == other.range.start
+            && (self.decays, self.rate, self.weight_decay) == (other.decays, other.rate, other.weight_decay)
+    }
+
     /// What a step applies to them.
     pub fn step<'a>(&self, number: u64, learning_rate: f64, numbers: &'a [f64]) -> Step<'a> {
-        Step { number, learning_rate: learning_rate * self.rate, decays: self.decays, numbers }
+        let Self { decays, weight_decay, .. } = *self;
+        Step { number, learning_rate: learning_rate * self.rate, decays, weight_decay, numbers }
     }
 }
 
@@ -138,8 +158,29 @@ fn sign<F: Float>(number: F) -> F {
     }
 }
 
-/// The longest runs of parameters that are trained alike; those that are frozen are in none.
-pub fn groups(parameters: &[Parameter], decay_on: DecayOn) -> Vec<Group> {
+/// How some layers are trained otherwise than the rest.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tuning {
+    /// The layers, by the part of their tensors' names before the last `.` or an earlier one: `block.inner`, `block`.
+    pub layers: Vec<String>,
+    /// A factor of their learning rate.
+    pub rate: f64,
+    /// Their weight decay, in place of the optimiser's.
+    pub weight_decay: Option<f64>,
+}
+
+impl Tuning {
+    /// Whether a tensor of this name is one of these layers'.
+    pub fn has(&self, tensor: &str) -> bool {
+        let is_of =
+            |layer: &String| tensor.strip_prefix(layer.as_str()).is_some_and(|rest| rest.starts_with('.'));
+        self.layers.iter().any(is_of)
+    }
+}
+
+/// The longest runs of parameters that are trained alike; those that are frozen are in none. Of several tunings of a
+/// tensor the first counts.
+pub fn groups(parameters: &[Parameter], decay_on: DecayOn, tunings: &[Tuning]) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     let mut start = 0;
     for parameter in parameters {
@@ -148,13 +189,16 @@ pub fn groups(parameters: &[Parameter], decay_on: DecayOn) -> Vec<Group> {
         if !parameter.trainable {
             continue;
         }
-        let decays = decay_on == DecayOn::All || parameter.role == Role::Weight;
-        let rate = parameter.rate;
+        let tuning = tunings.iter().find(|tuning| tuning.has(&parameter.name));
+        let new = Group {
+            range,
+            decays: decay_on == DecayOn::All || parameter.role == Role::Weight,
+            rate: parameter.rate * tuning.map_or(1.0, |tuning| tuning.rate),
+            weight_decay: tuning.and_then(|tuning| tuning.weight_decay),
+        };
         match groups.last_mut() {
-            Some(last) if last.range.end == range.start && last.decays == decays && last.rate == rate => {
-                last.range.end = range.end;
-            }
-            _ => groups.push(Group { range, decays, rate }),
+            Some(last) if last.is_followed_by(&new) => last.range.end = new.range.end,
+            _ => groups.push(new),
         }
     }
     groups
@@ -175,7 +219,7 @@ mod check {
     pub(super) fn follow(optimizer: &dyn Optimizer<f64>, steps: u64, slope: impl Fn(f64) -> f64) -> f64 {
         let mut theta = [1.0];
         let mut memory = Memory::new(optimizer, 1);
-        let groups = [Group { range: 0..1, decays: true, rate: 1.0 }];
+        let groups = [Group::new(0..1)];
         for number in 1..=steps {
             let gradient = theta.map(&slope);
             update(&Inline, optimizer, &groups, (number, 0.1), (&mut theta, &gradient), &mut memory);
@@ -205,12 +249,32 @@ mod tests {
             parameter(1, Role::Weight, true, 0.5),
         ];
         let found = |decay_on| -> Vec<(Range<usize>, bool, f64)> {
-            let all = groups(&parameters, decay_on).into_iter();
+            let all = groups(&parameters, decay_on, &[]).into_iter();
             all.map(|group| (group.range, group.decays, group.rate)).collect()
         };
         assert_eq!(found(DecayOn::All), [(0..5, true, 1.0), (9..10, true, 1.0), (10..11, true, 0.5)]);
         let weights = found(DecayOn::Weights);
         assert_eq!(weights[..2], [(0..3, true, 1.0), (3..5, false, 1.0)]);
         assert_eq!(weights.len(), 4);
+    }
+
+    #[test]
+    fn tunes_the_layers_that_are_named_with_those_within() {
+        let named = |name: &str| Parameter { name: name.into(), ..parameter(2, Role::Weight, true, 0.5) };
+        let names = ["block.inner.weight", "block.weight", "blocks.weight", "head.weight"];
+        let tuning = |layers: &[&str], rate, weight_decay| Tuning {
+            layers: layers.iter().map(|&layer| layer.into()).collect(),
+            rate,
+            weight_decay,
+        };
+        let tunings = [tuning(&["block"], 4.0, None), tuning(&["head"], 1.0, Some(0.25))];
+        let found = groups(&names.map(named), DecayOn::All, &tunings);
+        let expected = [(0..4, 2.0, None), (4..6, 0.5, None), (6..8, 0.5, Some(0.25))];
+        assert_eq!(found.len(), expected.len());
+        for (group, (range, rate, weight_decay)) in found.iter().zip(expected) {
+            assert_eq!(*group, Group { range, decays: true, rate, weight_decay });
+        }
+        assert_eq!(found[2].step(1, 1.0, &[]).weight_decay(0.5), 0.25);
+        assert_eq!(found[1].step(1, 1.0, &[]).weight_decay(0.5), 0.5);
     }
 }

@@ -182,7 +182,7 @@ mod tests {
         let (mut theta, gradient) = ([0.0f32], [1.1f32]);
         let (mut square, mut mean) = ([0.0f32], [0.0f32]);
         for number in 1..=50 {
-            let step = Step { number, learning_rate: 1e-9, decays: true, numbers: &[] };
+            let step = Step { number, learning_rate: 1e-9, decays: true, weight_decay: None, numbers: &[] };
             rms.update(step, &mut theta, &gradient, &mut [&mut square, &mut mean]);
             assert!(theta[0].is_finite(), "step {number}");
         }

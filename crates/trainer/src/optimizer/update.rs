@@ -106,7 +106,7 @@ mod tests {
         let slots = vec![numbers(3), (0..len).map(|i| (i % 5) as f64).collect()];
         let mut memory = Memory { slots, numbers: Vec::new() };
         let (mut expected, mut expected_memory) = (theta.clone(), memory.clone());
-        let group = |range| Group { range, decays: true, rate: 0.5 };
+        let group = |range| Group { rate: 0.5, ..Group::new(range) };
         // What lies between the groups is frozen.
         let groups = [group(2..2 * MIN_PIECE + 30), group(2 * MIN_PIECE + 40..len)];
         let adam = Adam::new().with_weight_decay(0.1);
