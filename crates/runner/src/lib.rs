@@ -32,4 +32,5 @@ pub mod spec;
 pub mod storage;
 pub mod suggest;
 mod table;
+pub mod terminal;
 pub mod weights;

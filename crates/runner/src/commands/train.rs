@@ -8,7 +8,6 @@ use serde_json::{Value as Json, json};
 use super::{load, print};
 use crate::cli::TrainArgs;
 use crate::console::Console;
-use crate::diagnostic::visible;
 use crate::error::Failure;
 use crate::evaluation::{self, Evaluation};
 use crate::experiment::Experiment;
@@ -245,8 +244,8 @@ fn prediction_table(experiment: &Experiment, predictions: &[Prediction]) -> Stri
 /// What one output says of a sample: the class, if there is one, and every number under its name.
 fn in_words(prediction: &OutputPrediction) -> String {
     let numbers: Vec<String> =
-        prediction.outputs.iter().map(|(name, value)| format!("{} {value:.3}", visible(name))).collect();
+        prediction.outputs.iter().map(|(name, value)| format!("{name} {value:.3}")).collect();
     let layer = if prediction.layer.is_empty() { String::new() } else { format!("{} = ", prediction.layer) };
-    let class = prediction.class.iter().map(|class| format!("{}: ", visible(class))).collect::<String>();
+    let class = prediction.class.iter().map(|class| format!("{class}: ")).collect::<String>();
     format!("{layer}{class}{}", numbers.join(", "))
 }
