@@ -1,8 +1,10 @@
 //! What the tests of the whole share: networks in a line, numbers without pattern, a watcher that remembers.
 
 pub mod kills;
+pub mod measured;
 pub mod networks;
 pub mod runner;
+pub mod untrusted;
 
 use std::error::Error;
 

@@ -4,13 +4,10 @@
 //! The bounds are wide (a tree of a TOML file takes some dozen bytes a byte of text, three times over); what they find
 //! is an allocation of a size that a file *says*: 2^40 units, 10^9 epochs, a batch of 2^60.
 
-#![allow(unsafe_code)] // `GlobalAlloc` is an unsafe trait, and only an allocator sees every allocation.
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use chainrule_runner::registry::Registry;
+use chainrule_tests::measured::{Measured, peak};
 use chainrule_tests::runner::{GENDER, Runner, XOR, check};
 
 /// What the program takes for itself: the schema, the registry, the text of a hundred messages.
@@ -22,56 +19,8 @@ const PER_BYTE: usize = 400;
 /// No file of these takes longer; a slow machine has time enough.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-thread_local! {
-    // Neither needs a destructor or a first use, so the allocator may use them at any time.
-    static NOW: Cell<isize> = const { Cell::new(0) };
-    static PEAK: Cell<isize> = const { Cell::new(0) };
-}
-
-struct Measured;
-
 #[global_allocator]
 static ALLOCATOR: Measured = Measured;
-
-fn take(bytes: isize) {
-    NOW.set(NOW.get() + bytes);
-    PEAK.set(PEAK.get().max(NOW.get()));
-}
-
-// SAFETY: every call is handed on unchanged to the system's allocator.
-unsafe impl GlobalAlloc for Measured {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        take(layout.size() as isize);
-        // SAFETY: the caller's promises are those that `System` asks for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        take(layout.size() as isize);
-        // SAFETY: as above.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        take(size as isize - layout.size() as isize);
-        // SAFETY: as above; `pointer` came from `System`.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        take(-(layout.size() as isize));
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-/// The most bytes that `work` held at once, and what it gave.
-fn peak<T>(work: impl FnOnce() -> T) -> (usize, T) {
-    let before = NOW.get();
-    PEAK.set(before);
-    let result = work();
-    ((PEAK.get() - before).max(0) as usize, result)
-}
 
 struct Bench {
     runner: Runner,
@@ -153,6 +102,8 @@ fn what_is_long_or_deep_takes_what_it_is_long() {
         gender("units = 1,", &format!("units = 1, inputs = [{}],", "\"hidden\",".repeat(MANY))),
         "\"".repeat(MANY),
         "=\n".repeat(20_000),
+        "=\n".repeat(2 << 20),
+        "a".repeat(4 << 20),
         "#".repeat(1 << 20),
         "\u{feff}".repeat(1000),
     ];

@@ -1,5 +1,6 @@
 //! The program: a registry, a command line, an exit code.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -11,6 +12,7 @@ use crate::commands;
 use crate::console::{Console, Verbosity, colours_stderr};
 use crate::progress::Style;
 use crate::registry::{ActivationSpec, LayerSpec, LossSpec, OptimizerSpec, Registry, ScheduleSpec, Taken};
+use crate::terminal::harmless;
 
 /// The runner over a registry of one's own.
 ///
@@ -80,9 +82,13 @@ impl App {
         let cli = match Cli::try_parse_from(cli::with_verb(arguments)) {
             Ok(cli) => cli,
             Err(error) => {
-                // clap knows which of the two streams its message belongs to; a stream that is gone hears nothing.
-                let _ = error.print();
-                return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+                if !error.use_stderr() {
+                    // A stream that is gone hears nothing.
+                    let _ = error.print();
+                    return ExitCode::SUCCESS;
+                }
+                say_usage(&error);
+                return ExitCode::from(2);
             }
         };
         let command = cli.command;
@@ -119,6 +125,17 @@ impl App {
                 ExitCode::from(&failure)
             }
         }
+    }
+}
+
+/// What clap says of a command line that it does not understand. It repeats arguments as they are, and a shell takes
+/// them from the names of files: those that would drive a terminal are shown without colours.
+fn say_usage(error: &clap::Error) {
+    let plain = error.render().to_string();
+    match harmless(&plain) {
+        // A stream that is gone hears nothing.
+        Cow::Borrowed(_) => drop(error.print()),
+        Cow::Owned(text) => Console::new(Verbosity::Normal).error(text.trim_end()),
     }
 }
 

@@ -5,6 +5,8 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use crate::terminal::{harmless, harmless_json};
+
 /// How much a user wants to read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
@@ -29,11 +31,24 @@ impl Console {
         Self { verbosity }
     }
 
-    /// Writes a result to stdout. A reader that has gone away (`| head`) is not an error.
+    /// Writes words and tables for people to stdout; what would drive a terminal is escaped, wherever they go.
+    ///
+    /// # Errors
+    /// As [`Console::data`]'s.
+    pub fn result(&self, text: &str) -> io::Result<()> {
+        self.write(&harmless(text))
+    }
+
+    /// Writes to stdout what programs read: exact, unless it goes to a terminal. A reader that has gone away (`| head`) is
+    /// not an error.
     ///
     /// # Errors
     /// Any other failure of the stream: a result that cannot be written is not delivered.
-    pub fn result(&self, text: &str) -> io::Result<()> {
+    pub fn data(&self, text: &str) -> io::Result<()> {
+        if io::stdout().is_terminal() { self.result(text) } else { self.write(text) }
+    }
+
+    fn write(&self, text: &str) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -44,23 +59,24 @@ impl Console {
     /// Tells the user something on stderr, unless quiet.
     pub fn note(&self, text: &str) {
         if self.verbosity >= Verbosity::Normal {
-            line_to_stderr(text);
+            line_to_stderr(&harmless(text));
         }
     }
 
     /// Tells the user a detail on stderr, if verbose.
     pub fn detail(&self, text: &str) {
         if self.verbosity >= Verbosity::Verbose {
-            line_to_stderr(text);
+            line_to_stderr(&harmless(text));
         }
     }
 
     /// Writes a JSON object to stderr, quiet or not: only who asked for JSON gets one.
     pub fn event(&self, event: &serde_json::Value) {
-        line_to_stderr(&event.to_string());
+        line_to_stderr(&harmless_json(&event.to_string()));
     }
 
-    /// Writes an error to stderr, quiet or not.
+    /// Writes an error to stderr, quiet or not: as [`Failure::render`](crate::error::Failure::render) gives it, harmless and
+    /// perhaps with colours.
     pub fn error(&self, text: &str) {
         line_to_stderr(text);
     }

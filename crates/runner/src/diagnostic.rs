@@ -16,6 +16,7 @@ use std::fmt::Write as _;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use crate::document::{Place, SourceId, Sources};
+use crate::terminal::drives_terminal;
 
 /// So many mistakes are shown; nobody reads more, and the first are often the cause of the others.
 const SHOWN: usize = 100;
@@ -281,13 +282,6 @@ fn escape_line(line: &str) -> Cow<'_, str> {
     }
     let escape = |character| if hostile(character) { '\u{fffd}' } else { character };
     Cow::Owned(line.chars().map(escape).collect())
-}
-
-/// Control characters, and those that reverse the direction of text (they make a line read as another).
-fn drives_terminal(character: char) -> bool {
-    character.is_control()
-        || matches!(character,
-            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 #[cfg(test)]

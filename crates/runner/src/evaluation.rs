@@ -116,11 +116,10 @@ fn numbers(scores: &[Scored]) -> impl Iterator<Item = (String, f64)> {
 }
 
 fn matrix(counts: &[u64], names: &[String]) -> String {
-    let visible = |name: &String| crate::diagnostic::visible(name);
-    let headings = std::iter::once(String::new()).chain(names.iter().map(visible));
+    let headings = std::iter::once(String::new()).chain(names.iter().cloned());
     let mut table = Table::of(headings.collect());
     for (name, row) in names.iter().zip(counts.chunks_exact(names.len())) {
-        table.push(std::iter::once(visible(name)).chain(row.iter().map(u64::to_string)).collect());
+        table.push(std::iter::once(name.clone()).chain(row.iter().map(u64::to_string)).collect());
     }
     table.render()
 }

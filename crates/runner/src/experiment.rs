@@ -2,6 +2,7 @@
 
 mod groups;
 mod rest;
+mod schemas;
 mod settings;
 
 use std::path::{Path, PathBuf};
@@ -18,12 +19,13 @@ use crate::document::{self, Loaded, Node, Place, Sources, Table, Value};
 use crate::error::Failure;
 use crate::model::{ModelPlan, ModelSource, made_up_name};
 use crate::registry::{BuildError, BuildLoss, Entry, Number, Outputs, Registry, RunLength, find};
-use crate::schema;
 use crate::session;
 use crate::spec::{
     CheckpointTable, Dtype, EarlyStoppingTable, MetricsTable, OptimizerCommon, PredictTable, RuntimeTable,
     ScheduleCommon, Sweep, TrainTable,
 };
+
+pub use schemas::Schemas;
 
 /// The longest name of an experiment, which becomes a directory's.
 const LONGEST_NAME: usize = 100;
@@ -118,41 +120,47 @@ impl Experiment {
     /// [`Failure::Unreadable`] without a readable file; [`Failure::Experiment`] with all mistakes that can be seen
     /// without the data.
     pub fn load(path: &Path, overrides: &[String], registry: &Registry) -> Result<Self, Failure> {
-        Self::of_document(path, document::load(path, overrides)?, registry)
+        Self::of_loaded(document::load(path, overrides)?, path, &Schemas::new(registry), registry)
     }
 
     /// The same of one trial of a sweep: without `[sweep]`.
     ///
     /// # Errors
     /// As [`Experiment::load`].
-    pub fn load_without_sweep(
+    pub(crate) fn load_without_sweep(
         path: &Path,
         overrides: &[String],
+        schemas: &Schemas,
         registry: &Registry,
     ) -> Result<Self, Failure> {
         let mut loaded = document::load(path, overrides)?;
         if let Some(root) = loaded.root.as_table_mut() {
             drop(root.remove("sweep"));
         }
-        Self::of_document(path, loaded, registry)
+        Self::of_loaded(loaded, path, schemas, registry)
     }
 
-    fn of_document(path: &Path, loaded: Loaded, registry: &Registry) -> Result<Self, Failure> {
+    /// The same of a file that has been read already: its text need not have come from a disk.
+    ///
+    /// # Errors
+    /// [`Failure::Experiment`] with all mistakes that can be seen without the data.
+    pub fn of_loaded(
+        loaded: Loaded,
+        path: &Path,
+        schemas: &Schemas,
+        registry: &Registry,
+    ) -> Result<Self, Failure> {
         let Loaded { root, sources, diagnostics } = loaded;
         if !diagnostics.is_empty() {
             return Err(Failure::Experiment(diagnostics, sources));
         }
-        let mut schema = schema::experiment(registry);
-        if root.at(&["outputs"]).is_some() {
-            schema::without_loss(&mut schema);
-        }
-        let schema = Schema::new(&schema);
+        let schema = schemas.of(&root);
         let mut diagnostics = schema.check(&root);
         if !diagnostics.is_empty() {
-            diagnostics.append(rest::mistakes_of_the_rest(root, &sources, path, &schema, registry));
+            diagnostics.append(rest::mistakes_of_the_rest(root, &sources, path, schema, registry));
             return Err(Failure::Experiment(diagnostics, sources));
         }
-        Self::of_conforming(root, sources, path, &schema, registry)
+        Self::of_conforming(root, sources, path, schema, registry)
     }
 
     fn of_conforming(

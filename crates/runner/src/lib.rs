@@ -37,5 +37,6 @@ pub mod storage;
 pub mod suggest;
 mod sweep;
 mod table;
+pub mod terminal;
 mod training;
 pub mod weights;

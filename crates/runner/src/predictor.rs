@@ -166,6 +166,9 @@ impl Card {
     }
 }
 
+/// Rows that are predicted at a time: their activations stay in the cache.
+const BATCH: usize = 256;
+
 /// One output of a model: what it is and what its numbers are called.
 #[derive(Clone, Debug)]
 struct Given {
@@ -203,12 +206,14 @@ impl<F: Number> Predictor<F> {
         let network = card.network::<F>(registry)?;
         let parameters = network.layer.parameters();
         let count = parameter_count(&parameters).map_err(|error| ModelError::Network(error.to_string()))?;
-        // A file that does not hold the parameters is refused before room is made for them.
-        if count.saturating_mul(4) > bytes.len() {
-            let message = format!("it has {count} parameters, more than the file holds");
+        let buffers = network.layer.buffers();
+        let measured = buffers.iter().map(|buffer| buffer.shape.len()).fold(0, usize::saturating_add);
+        // A file that does not hold the numbers is refused before room is made for them.
+        if count.saturating_add(measured).saturating_mul(4) > bytes.len() {
+            let of_which = format!("{count} parameters and {measured} running statistics");
+            let message = format!("it has {of_which}, more than the file holds");
             return Err(ModelError::Network(message));
         }
-        let buffers = network.layer.buffers();
         let mut weights = Weights::zeros(count, &buffers);
         let tensors = Tensors { parameters: &parameters, buffers: &buffers };
         weights::decode(bytes, tensors, &mut weights)?;
@@ -249,6 +254,16 @@ impl<F: Number> Predictor<F> {
         self.network.output_shape().len()
     }
 
+    /// The bytes of memory that [`Predictor::predict`] takes for so many rows. A model's file may be short and what it
+    /// asks for large, so whoever predicts with a model that is not his own asks first.
+    pub fn memory(&self, rows: usize) -> u128 {
+        let (tape, wide) = (self.network.tape(), |numbers: usize| numbers as u128);
+        let batch = wide(tape.per_row) * wide(BATCH.min(rows)) + wide(tape.per_batch);
+        let batches = (wide(self.width()) + wide(self.preprocessing.inputs)) * wide(rows);
+        // Inputs and outputs once as the network has them and once as f64, in batches of several outputs side by side.
+        batch * F::BYTES as u128 + batches * (F::BYTES as u128 + 8)
+    }
+
     /// Predicts rows of raw inputs, one after the other in `rows`; the rows of outputs likewise, those of several outputs
     /// side by side.
     ///
@@ -270,8 +285,6 @@ impl<F: Number> Predictor<F> {
     /// # Panics
     /// If `inputs` or `outputs` are not whole rows, or not as many.
     pub fn outputs(&mut self, inputs: &[F], outputs: &mut [F]) -> Result<(), chainrule_trainer::Error> {
-        /// Rows at a time: their activations stay in the cache.
-        const BATCH: usize = 256;
         let (width, out_width) = (self.preprocessing.inputs, self.width());
         let x = Rows::new(inputs, width);
         assert_eq!(outputs.len(), x.len() * out_width, "a row of outputs for every row of inputs");

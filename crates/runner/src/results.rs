@@ -5,7 +5,6 @@ use std::path::Path;
 use chainrule_trainer::{Counts, End, Outcome};
 use serde_json::{Value as Json, json};
 
-use crate::diagnostic::visible;
 use crate::error::Failure;
 use crate::evaluation::{self, Evaluation};
 use crate::experiment::Experiment;
@@ -130,8 +129,8 @@ pub(crate) fn prediction_table(experiment: &Experiment, predictions: &[Predictio
 /// What one output says of a sample: the class, if there is one, and every number under its name.
 fn in_words(prediction: &OutputPrediction) -> String {
     let numbers: Vec<String> =
-        prediction.outputs.iter().map(|(name, value)| format!("{} {value:.3}", visible(name))).collect();
+        prediction.outputs.iter().map(|(name, value)| format!("{name} {value:.3}")).collect();
     let layer = if prediction.layer.is_empty() { String::new() } else { format!("{} = ", prediction.layer) };
-    let class = prediction.class.iter().map(|class| format!("{}: ", visible(class))).collect::<String>();
+    let class = prediction.class.iter().map(|class| format!("{class}: ")).collect::<String>();
     format!("{layer}{class}{}", numbers.join(", "))
 }

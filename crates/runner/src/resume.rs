@@ -6,7 +6,6 @@ use crate::checkpoint::{
     Candidate, Fingerprint, Stored, candidates, changed, data_digest, decode, fingerprint,
 };
 use crate::console::Console;
-use crate::diagnostic::visible;
 use crate::error::Failure;
 use crate::experiment::Experiment;
 use crate::memory;
@@ -82,8 +81,7 @@ fn newest<F: Number>(
                 return Ok((stored, last));
             }
             Err(reason) => {
-                let text = format!("warning: {} is passed over: {reason}", path.display());
-                console.note(&visible(&text));
+                console.note(&format!("warning: {} is passed over: {reason}", path.display()));
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Text in columns.
 
+use crate::terminal::in_one_line;
+
 /// Rows of cells; the first column is aligned left, numbers right.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
@@ -14,7 +16,9 @@ impl Table {
 
     /// A table with as many columns as there are headings.
     pub(crate) fn of(headings: Vec<String>) -> Self {
-        Self { rows: vec![headings] }
+        let mut table = Self::without_headings();
+        table.push(headings);
+        table
     }
 
     /// Rows without headings, to be read as a list.
@@ -27,9 +31,9 @@ impl Table {
         self.push(cells.map(str::to_owned).to_vec());
     }
 
-    /// Adds a row of as many cells as there are headings.
+    /// Adds a row of as many cells as there are headings. Names may come from files.
     pub(crate) fn push(&mut self, cells: Vec<String>) {
-        self.rows.push(cells);
+        self.rows.push(cells.iter().map(|cell| in_one_line(cell).into_owned()).collect());
     }
 
     /// The table as lines, columns two blanks apart.

@@ -1,6 +1,6 @@
 //! `runner check`: everything that `train` does before the first step.
 
-use super::{load, print};
+use super::{load, print, print_data};
 use crate::cli::CheckArgs;
 use crate::console::Console;
 use crate::error::Failure;
@@ -20,7 +20,7 @@ pub fn run(arguments: &CheckArgs, registry: &Registry, console: Console) -> Resu
         Dtype::F64 => check::<f64>(&experiment, registry)?,
     };
     if arguments.resolved {
-        return print(console, experiment.resolved_toml().trim_end());
+        return print_data(console, experiment.resolved_toml().trim_end());
     }
     print(console, &format!("{}: {verdict}", arguments.experiment.experiment.display()))
 }

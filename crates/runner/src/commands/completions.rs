@@ -2,7 +2,7 @@
 
 use clap::CommandFactory;
 
-use super::print;
+use super::print_data;
 use crate::cli::{Cli, CompletionsArgs};
 use crate::console::Console;
 use crate::error::Failure;
@@ -14,5 +14,5 @@ use crate::error::Failure;
 pub fn run(arguments: &CompletionsArgs, console: Console) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Cli::command(), "runner", &mut script);
-    print(console, String::from_utf8_lossy(&script).trim_end())
+    print_data(console, String::from_utf8_lossy(&script).trim_end())
 }

@@ -3,11 +3,12 @@
 use chainrule_core::random::{self, Purpose, Rng};
 use ndarray_rand::rand::Rng as _;
 
-use super::print;
+use super::print_data;
 use crate::cli::GenerateArgs;
 use crate::console::Console;
 use crate::data::Vocabulary;
 use crate::error::Failure;
+use crate::memory;
 use crate::predictor::{Card, Predictor};
 use crate::registry::{Number, Registry};
 use crate::session::read_weights;
@@ -40,7 +41,7 @@ pub fn run(arguments: &GenerateArgs, registry: &Registry, console: Console) -> R
         }
     };
     let tokens = text.map_err(|message| unfit(&message))?;
-    print(console, &vocabulary.text(&tokens))
+    print_data(console, &vocabulary.text(&tokens))
 }
 
 /// The tokens of the prompt.
@@ -73,6 +74,7 @@ impl<F: Number> Writer<F> {
                 predictor.width()
             ));
         }
+        memory::require(predictor.memory(1)).map_err(|needs| format!("a token needs {needs}"))?;
         Ok(Self { predictor, context, tokens })
     }
 

@@ -6,7 +6,7 @@ use std::io;
 use clap::CommandFactory;
 use clap_mangen::Man;
 
-use super::print;
+use super::print_data;
 use crate::cli::{Cli, ManArgs};
 use crate::console::Console;
 use crate::error::Failure;
@@ -29,7 +29,7 @@ pub fn run(arguments: &ManArgs, console: Console) -> Result<(), Failure> {
     }
     let name = arguments.verb.as_ref().map_or_else(|| "runner".into(), |verb| format!("runner-{verb}"));
     match pages.iter().find(|(other, _)| *other == name) {
-        Some((_, page)) => print(console, String::from_utf8_lossy(&render(page)?).trim_end()),
+        Some((_, page)) => print_data(console, String::from_utf8_lossy(&render(page)?).trim_end()),
         None => Err(unknown(&name, &pages)),
     }
 }

@@ -41,7 +41,16 @@ fn of_run(failure: Failure, config: &Path) -> Failure {
     }
 }
 
-/// Writes a result to stdout.
+/// Writes words for people to stdout.
 fn print(console: Console, text: &str) -> Result<(), Failure> {
-    console.result(text).map_err(|source: io::Error| Failure::io("write to", "stdout")(source))
+    console.result(text).map_err(to_stdout)
+}
+
+/// Writes what programs read to stdout.
+fn print_data(console: Console, text: &str) -> Result<(), Failure> {
+    console.data(text).map_err(to_stdout)
+}
+
+fn to_stdout(source: io::Error) -> Failure {
+    Failure::io("write to", "stdout")(source)
 }

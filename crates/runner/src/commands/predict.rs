@@ -5,19 +5,20 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
-use super::print;
+use super::print_data;
 use crate::cli::PredictArgs;
 use crate::console::Console;
 use crate::data::{self, CsvFile, FirstLine, Preprocessing, Vocabulary, Window};
 use crate::diagnostic::counted;
 use crate::error::Failure;
 use crate::memory;
-use crate::predictor::{Card, Predictor};
+use crate::predictor::{Card, Prediction, Predictor};
 use crate::registry::{Number, Registry};
 use crate::run_dir::{MODEL, RunDir};
 use crate::session::read_weights;
 use crate::spec::Dtype;
 use crate::suggest;
+use crate::terminal::{harmless_json, in_one_line};
 
 /// So many columns are compared with a name, or listed.
 const COMPARED: usize = 10_000;
@@ -56,7 +57,7 @@ pub fn run(arguments: &PredictArgs, registry: &Registry, console: Console) -> Re
             arguments,
         )?,
     };
-    print(console, &text)
+    print_data(console, &text)
 }
 
 /// The model of a run, or a model file on its own.
@@ -69,12 +70,18 @@ fn predict<F: Number>(
     rows: Vec<f64>,
     arguments: &PredictArgs,
 ) -> Result<String, Failure> {
+    let count = rows.len() / predictor.preprocessing().inputs;
+    memory::require(predictor.memory(count)).map_err(|needs| {
+        let message = format!("to predict {} needs {needs}", counted(count, "sample"));
+        in_file(&arguments.input, message)
+    })?;
     let outputs = predictor.predict(rows).map_err(|error| in_file(&arguments.input, error.to_string()))?;
     let mut predictions =
         outputs.chunks_exact(predictor.width()).map(|outputs| predictor.prediction(outputs));
     Ok(match arguments.format {
         Format::Jsonl => {
-            let lines: Vec<String> = predictions.map(|prediction| prediction.to_json().to_string()).collect();
+            let line = |prediction: Prediction| harmless_json(&prediction.to_json().to_string()).into_owned();
+            let lines: Vec<String> = predictions.map(line).collect();
             lines.join("\n")
         }
         Format::Csv => {
@@ -156,22 +163,31 @@ fn windows(
 fn read_rows(path: &Path, preprocessing: &Preprocessing, console: Console) -> Result<Vec<f64>, Failure> {
     let first = if preprocessing.features.is_some() { FirstLine::Names } else { FirstLine::Row };
     let mut file = CsvFile::open(path, first)?;
-    let columns = match &preprocessing.features {
+    let named = match &preprocessing.features {
         Some(features) => {
-            find_columns(features, file.header(), console).map_err(|message| file.wrong(message))?
+            Some(find_columns(features, file.header(), console).map_err(|message| file.wrong(message))?)
         }
-        None => (0..preprocessing.columns()).collect(),
+        None => None,
     };
     let mut rows = Vec::new();
     while file.next_row()? {
-        if preprocessing.features.is_none() && file.columns() != columns.len() {
-            let (found, expected) = (file.columns(), columns.len());
-            return Err(file
-                .wrong(format!("row 1 has {found} columns, but the model takes {expected} inputs"))
-                .into());
-        }
-        for &column in &columns {
-            rows.push(file.number(column)?);
+        match &named {
+            Some(columns) => {
+                for &column in columns {
+                    rows.push(file.number(column)?);
+                }
+            }
+            None => {
+                // The model's word for its width is not to be trusted with memory before a row is as wide.
+                let (found, expected) = (file.columns(), preprocessing.columns());
+                if found != expected {
+                    let message = format!("row 1 has {found} columns, but the model takes {expected} inputs");
+                    return Err(file.wrong(message).into());
+                }
+                for column in 0..found {
+                    rows.push(file.number(column)?);
+                }
+            }
         }
     }
     if rows.is_empty() { Err(file.wrong("there are no rows to predict").into()) } else { Ok(rows) }
@@ -204,7 +220,7 @@ fn find_columns(features: &[String], header: &[String], console: Console) -> Res
     if !others.is_empty() {
         let more = if others.len() > LISTED { ", ..." } else { "" };
         let names = others[..others.len().min(LISTED)].join(", ");
-        console.note(&crate::diagnostic::visible(&format!("not used by the model: {names}{more}")));
+        console.note(&format!("not used by the model: {}{more}", in_one_line(&names)));
     }
     Ok(columns)
 }

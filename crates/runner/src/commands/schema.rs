@@ -1,6 +1,6 @@
 //! `runner schema`: the JSON Schema of experiment files.
 
-use super::print;
+use super::print_data;
 use crate::console::Console;
 use crate::error::Failure;
 use crate::registry::Registry;
@@ -11,5 +11,5 @@ use crate::schema;
 /// # Errors
 /// [`Failure::Io`] if stdout cannot be written.
 pub fn run(registry: &Registry, console: Console) -> Result<(), Failure> {
-    print(console, &format!("{:#}", schema::published(registry)))
+    print_data(console, &format!("{:#}", schema::published(registry)))
 }

@@ -7,7 +7,7 @@ use crate::cli::SweepArgs;
 use crate::console::Console;
 use crate::diagnostic::Diagnostic;
 use crate::error::Failure;
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, Schemas};
 use crate::registry::Registry;
 use crate::signals::Interrupt;
 use crate::spec::Sweep;
@@ -46,6 +46,7 @@ pub fn run(arguments: &SweepArgs, registry: &Registry, console: Console) -> Resu
         overrides,
         name: &experiment.name,
         registry,
+        schemas: &Schemas::new(registry),
         interrupt: &interrupt,
         console,
         out: &out,

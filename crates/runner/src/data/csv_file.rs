@@ -18,6 +18,9 @@ const LONGEST_RECORD: u64 = 16 << 20;
 /// A longer text is refused. A compressed file may be a thousand times smaller than its text.
 const LONGEST_TEXT: u64 = 16 << 30;
 
+/// More columns are refused: a name takes some dozen bytes beside its letters, and may have none.
+const MOST_COLUMNS: usize = 1 << 20;
+
 /// So much of a cell is shown in a message.
 const SHOWN_CELL: usize = 40;
 
@@ -87,6 +90,10 @@ impl CsvFile {
     fn read_header(&mut self) -> Result<(), DataError> {
         if !self.read_record()? {
             return Err(self.wrong("the file is empty; its first line must hold the names of the columns"));
+        }
+        if self.record.len() > MOST_COLUMNS {
+            let message = format!("it has {} columns; at most {MOST_COLUMNS} can be read", self.record.len());
+            return Err(self.wrong(message));
         }
         let mut header = Vec::with_capacity(self.record.len());
         for (column, cell) in self.record.iter().enumerate() {
@@ -313,6 +320,13 @@ mod tests {
         let mut content = b"a,b\n1,\"".to_vec();
         content.resize(LONGEST_RECORD as usize + (1 << 17), b'7');
         assert!(read(&content).unwrap_err().starts_with("row 1: the row is longer than 16 MiB"));
+    }
+
+    #[test]
+    fn a_header_of_more_columns_than_anybody_has_is_refused() {
+        assert!(open(&vec![b','; MOST_COLUMNS - 1], FirstLine::Names).is_ok());
+        let error = read(&vec![b','; MOST_COLUMNS]).unwrap_err();
+        assert_eq!(error, "it has 1048577 columns; at most 1048576 can be read");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The data of `[data]`: from a file's keys to samples that a network takes.
 
+mod characters;
 mod coded;
 mod csv;
 mod csv_file;

@@ -182,6 +182,9 @@ impl Preprocessing {
         if self.features.as_ref().is_some_and(|features| features.len() != self.columns()) {
             return Err("features");
         }
+        if self.vocabulary.as_ref().is_some_and(|vocabulary| !vocabulary.is_in_order()) {
+            return Err("characters");
+        }
         let holds = |mask: Mask| mask.positions.checked_mul(mask.width) == Some(self.inputs);
         if self.mask.is_some_and(|mask| !holds(mask)) {
             return Err("positions");

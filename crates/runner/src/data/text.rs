@@ -7,6 +7,7 @@ use chainrule_trainer::metrics::Task;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::characters::Characters;
 use super::windows::{InOrder, in_order};
 use super::{Context, DataError, Kept, Numbers, Parts, Raw, RawTargets, Samples, keys, source};
 use crate::diagnostic::Diagnostics;
@@ -16,12 +17,6 @@ use crate::registry::Spec;
 
 /// A longer text is refused.
 const LONGEST_TEXT: u64 = 1 << 30;
-
-/// One more than the largest character.
-const CHARS: usize = char::MAX as usize + 1;
-
-/// No token: there are fewer characters than this.
-const UNKNOWN: u32 = u32::MAX;
 
 /// A text, also gzipped. A sample is some consecutive characters or bytes as token indices, its targets are those one
 /// further. `validation` and `test` are cut from the end of the text, in order.
@@ -76,9 +71,15 @@ pub enum Vocabulary {
 impl Vocabulary {
     /// The characters of a text.
     fn of(text: &str) -> Self {
-        let mut occurs = vec![false; CHARS];
-        text.chars().for_each(|c| occurs[c as usize] = true);
-        Self::Chars(('\0'..=char::MAX).filter(|&c| occurs[c as usize]).collect())
+        Self::Chars(Characters::of(text).in_order())
+    }
+
+    /// Whether its characters are in order, each once, as those of a text are: numbers of tokens are ranks.
+    pub(super) fn is_in_order(&self) -> bool {
+        match self {
+            Self::Chars(chars) => chars.chars().zip(chars.chars().skip(1)).all(|(one, next)| one < next),
+            Self::Bytes => true,
+        }
     }
 
     /// How many tokens there are.
@@ -128,11 +129,8 @@ impl Vocabulary {
     fn encode(&self, bytes: &[u8], path: &Path) -> Result<Numbers, DataError> {
         let Self::Chars(chars) = self else { return Ok(Numbers::U8(bytes.to_vec())) };
         let text = utf8(bytes, path)?;
-        let mut indices = vec![UNKNOWN; CHARS];
-        for (index, c) in (0..).zip(chars.chars()) {
-            indices[c as usize] = index;
-        }
-        if let Some((position, c)) = text.chars().enumerate().find(|&(_, c)| indices[c as usize] == UNKNOWN) {
+        let known = Characters::of(chars);
+        if let Some((position, c)) = text.chars().enumerate().find(|&(_, c)| known.rank(c).is_none()) {
             let message = format!(
                 "character {} is {c:?}, which is none of the {} characters that the model was trained on",
                 position + 1,
@@ -140,7 +138,7 @@ impl Vocabulary {
             );
             return Err(DataError::Content { path: path.to_owned(), message });
         }
-        let tokens = text.chars().map(|c| indices[c as usize]);
+        let tokens = text.chars().filter_map(|c| known.rank(c));
         Ok(match self.len() <= 256 {
             true => Numbers::U8(tokens.map(|token| token as u8).collect()),
             false => Numbers::U32(tokens.collect()),
@@ -323,6 +321,7 @@ mod tests {
     #[test]
     fn a_vocabulary_survives_being_stored() {
         for vocabulary in [Vocabulary::Bytes, Vocabulary::Chars("\"\\é".into())] {
+            assert!(vocabulary.is_in_order());
             let text = serde_json::to_string(&vocabulary).unwrap();
             assert_eq!(serde_json::from_str::<Vocabulary>(&text).unwrap(), vocabulary, "{text}");
         }

@@ -9,6 +9,10 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 /// Tables and arrays may be nested this deep. It bounds the recursion of everything that walks the tree.
 pub const MAX_DEPTH: usize = 64;
 
+/// In a longer text only the first mistake of syntax is told. Every one takes some hundred bytes, and every character of a
+/// text may be one: 16 MiB of `=` would take gigabytes. A mistake of meaning takes a key, which bounds their number.
+const LONGEST_WITH_ALL: usize = 256 << 10;
+
 /// Reads the text of a source. The root is a table in any case; with errors, it holds what could be read.
 pub fn parse(sources: &Sources, source: SourceId) -> (Node, Diagnostics) {
     let text = sources.text(source);
@@ -17,7 +21,14 @@ pub fn parse(sources: &Sources, source: SourceId) -> (Node, Diagnostics) {
         reader.report("nested too deeply", offset..offset + 1);
         return (Node::new(Value::Table(Table::new()), Place::whole(source)), reader.errors);
     }
-    let (root, errors) = DeTable::parse_recoverable(text);
+    let (root, errors) = match DeTable::parse(text) {
+        Ok(root) => (root, Vec::new()),
+        Err(first) if text.len() > LONGEST_WITH_ALL => {
+            reader.report_first(&first, text);
+            return (Node::new(Value::Table(Table::new()), Place::whole(source)), reader.errors);
+        }
+        Err(_) => DeTable::parse_recoverable(text),
+    };
     reader.report_all(&errors, text);
     let table = reader.table(root.into_inner(), 0);
     (Node::new(Value::Table(table), Place::whole(source)), reader.errors)
@@ -61,6 +72,13 @@ impl Reader {
             let span = error.span().unwrap_or(text.len()..text.len());
             self.report(&syntax_words(error.message(), text.get(span.clone()).unwrap_or("")), span);
         }
+    }
+
+    fn report_first(&mut self, error: &de::Error, text: &str) {
+        let span = error.span().unwrap_or(text.len()..text.len());
+        let message = syntax_words(error.message(), text.get(span.clone()).unwrap_or(""));
+        let help = "in a file this long other mistakes are looked for once this one is mended";
+        self.errors.push(Diagnostic::new(message).at(self.place(span)).help(help));
     }
 
     fn node(&mut self, value: Spanned<DeValue<'_>>, depth: usize) -> Node {
@@ -332,5 +350,17 @@ mod tests {
             ".a.".repeat(100),
         );
         assert_eq!(errors(&text), "");
+    }
+
+    #[test]
+    fn a_long_text_is_read_to_its_first_mistake_of_syntax() {
+        let long = format!("a = 1\n{}", "=\n".repeat(LONGEST_WITH_ALL / 2));
+        let mut sources = Sources::new();
+        let source = sources.add_file("a.toml".into(), long);
+        let (_, errors) = parse(&sources, source);
+        assert_eq!(errors.len(), 1);
+        let only = errors.iter().next().unwrap();
+        assert_eq!(only.place, Some(Place::new(source, 6..6)));
+        assert!(only.help.as_ref().unwrap().starts_with("in a file this long"), "{only:?}");
     }
 }

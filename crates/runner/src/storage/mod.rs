@@ -98,15 +98,18 @@ pub(crate) fn again<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T>
 /// Reads a file of at most `limit` bytes.
 ///
 /// # Errors
-/// What the system says, or that the file is too long.
+/// What the system says, or that it is no file or too long.
 pub fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
-    let metadata = file.metadata()?;
+    // Asked before opening: opening a named pipe would wait for a writer.
+    let metadata = std::fs::metadata(path)?;
     if metadata.is_dir() {
         return Err(io::Error::from(ErrorKind::IsADirectory));
     }
+    if !metadata.is_file() {
+        return Err(io::Error::other("this is not a file"));
+    }
     let mut bytes = Vec::new();
-    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
         return Err(io::Error::other(format!("the file is longer than {limit} bytes")));
     }

@@ -6,7 +6,6 @@ use chainrule_trainer::metrics::Metric;
 use serde_json::Value as Json;
 
 use super::Trial;
-use crate::diagnostic::visible;
 use crate::progress::short;
 use crate::table::Table;
 
@@ -99,10 +98,10 @@ impl Ranking {
 
     /// For people.
     pub(crate) fn table(&self) -> String {
-        let mut table = Table::of(self.headings(&visible));
+        let mut table = Table::of(self.headings());
         for (rank, tried) in self.tried.iter().enumerate() {
             let score = tried.score.map_or_else(|| "-".to_owned(), short);
-            table.push(self.cells(rank, tried, score, &visible));
+            table.push(Self::cells(rank, tried, score));
         }
         table.render()
     }
@@ -110,24 +109,23 @@ impl Ranking {
     /// For programs: every digit.
     pub(crate) fn csv(&self) -> Result<Vec<u8>, csv::Error> {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        let plain = |text: &str| text.to_owned();
-        writer.write_record(self.headings(&plain))?;
+        writer.write_record(self.headings())?;
         for (rank, tried) in self.tried.iter().enumerate() {
             let score = tried.score.map_or_else(String::new, |score| score.to_string());
-            writer.write_record(self.cells(rank, tried, score, &plain))?;
+            writer.write_record(Self::cells(rank, tried, score))?;
         }
         writer.into_inner().map_err(|error| error.into_error().into())
     }
 
-    fn headings(&self, word: &dyn Fn(&str) -> String) -> Vec<String> {
-        let before = ["rank", "trial", self.score.name(), "epochs", "status"].map(word);
-        before.into_iter().chain(self.keys.iter().map(|key| word(key))).chain(["run".to_owned()]).collect()
+    fn headings(&self) -> Vec<String> {
+        let before = ["rank", "trial", self.score.name(), "epochs", "status"].map(str::to_owned);
+        before.into_iter().chain(self.keys.iter().cloned()).chain(["run".to_owned()]).collect()
     }
 
-    fn cells(&self, rank: usize, tried: &Tried, score: String, word: &dyn Fn(&str) -> String) -> Vec<String> {
+    fn cells(rank: usize, tried: &Tried, score: String) -> Vec<String> {
         let before = [(rank + 1).to_string(), tried.trial.index.to_string(), score, tried.epochs.to_string()];
-        let values = tried.trial.values.iter().map(|value| word(value));
-        before.into_iter().chain([tried.status.to_owned()]).chain(values).chain([word(&tried.run)]).collect()
+        let values = tried.trial.values.iter().cloned();
+        before.into_iter().chain([tried.status.to_owned()]).chain(values).chain([tried.run.clone()]).collect()
     }
 }
 

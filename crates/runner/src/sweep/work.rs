@@ -13,7 +13,7 @@ use super::{Score, Trial};
 use crate::cli::TrainingArgs;
 use crate::console::{Console, Verbosity};
 use crate::error::Failure;
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, Schemas};
 use crate::progress::{Style, short};
 use crate::registry::{Number, Registry};
 use crate::resume::{Resumed, resume};
@@ -30,6 +30,8 @@ pub(crate) struct Sweeper<'a> {
     pub(crate) overrides: &'a [String],
     pub(crate) name: &'a str,
     pub(crate) registry: &'a Registry,
+    /// Made once for all trials.
+    pub(crate) schemas: &'a Schemas,
     pub(crate) interrupt: &'a Interrupt,
     pub(crate) console: Console,
     /// The directory of the runs.
@@ -45,7 +47,7 @@ impl Sweeper<'_> {
     pub(crate) fn experiment(&self, trial: &Trial) -> Result<Experiment, Failure> {
         let name = format!("name={}", toml::Value::String(format!("{}-{}", self.name, self.number(trial))));
         let overrides = [self.overrides, &trial.sets, &[name]].concat();
-        Experiment::load_without_sweep(self.experiment, &overrides, self.registry)
+        Experiment::load_without_sweep(self.experiment, &overrides, self.schemas, self.registry)
     }
 
     fn number(&self, trial: &Trial) -> String {
@@ -113,12 +115,12 @@ impl Sweeper<'_> {
         };
         let score = tried.score.map_or_else(|| tried.status.to_owned(), short);
         let sets = trial.sets.join(", ");
-        self.console.note(&crate::diagnostic::visible(&format!(
+        self.console.note(&format!(
             "trial {}: {} {score} after epoch {}  ({sets})",
             self.number(trial),
             self.score.name(),
             tried.epochs
-        )));
+        ));
         Ok(tried)
     }
 }

@@ -1,0 +1,13 @@
+//! A CSV file, compressed or not, as three kinds of data.
+
+#![no_main]
+
+use chainrule_tests::measured::Measured;
+use chainrule_tests::untrusted;
+
+#[global_allocator]
+static ALLOCATOR: Measured = Measured;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    untrusted::csv(bytes);
+});

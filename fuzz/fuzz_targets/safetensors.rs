@@ -1,0 +1,13 @@
+//! A safetensors file, as start weights and as a model.
+
+#![no_main]
+
+use chainrule_tests::measured::Measured;
+use chainrule_tests::untrusted;
+
+#[global_allocator]
+static ALLOCATOR: Measured = Measured;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    untrusted::safetensors(bytes);
+});
