@@ -1,5 +1,6 @@
 //! What the tests of the whole share: networks in a line, numbers without pattern, a watcher that remembers.
 
+pub mod kills;
 pub mod networks;
 pub mod runner;
 

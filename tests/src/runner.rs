@@ -208,7 +208,10 @@ fn list(folder: &Path, prefix: &str, found: &mut Vec<String>) {
 
 /// The program, built once for each test program: cargo builds no program of another package for a test, and one
 /// that is there may be of yesterday. Same profile and target directory, so that it is mostly there already.
-fn program() -> &'static Path {
+///
+/// # Panics
+/// If it cannot be built.
+pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         // TARGET/PROFILE/deps/TEST

@@ -991,7 +991,8 @@ fn divergence_has_a_code_of_its_own_and_leaves_no_model() {
         &stderr,
         &["error: diverged: the loss became ", " in epoch ", ", step ", "help: lower `learning_rate`"],
     );
-    assert_eq!(runner.entries(), ["run/", "run/config.toml", "run/metrics.jsonl", "x.toml"]);
+    let files = ["run/", "run/checkpoints/", "run/checkpoints/last", "run/config.toml", "run/metrics.jsonl"];
+    assert_eq!(runner.entries(), [&files[..], &["x.toml"]].concat());
     fails(&runner, &["eval", "run"], 5, &["error: run/model.safetensors: the run has no readable model"]);
 
     // The run can be replaced as any other.

@@ -118,9 +118,10 @@ fn every_config_trains_and_leaves_a_complete_run() {
     for config in configs() {
         let runner = Runner::new();
         train(&runner, text(&config), "run", &[]);
-        let files =
-            ["run/", "run/config.toml", "run/metrics.jsonl", "run/model.safetensors", "run/result.json"];
-        assert_eq!(runner.entries(), files, "{}", config.display());
+        let files = ["checkpoints/last", "config.toml", "metrics.jsonl", "model.safetensors", "result.json"];
+        for file in files {
+            assert!(runner.path("run").join(file).is_file(), "{}: {file}", config.display());
+        }
         assert_eq!(runner.json("run/result.json")["epochs"], 2);
         let last = runner.json_lines("run/metrics.jsonl").pop().expect("a line");
         assert_eq!(last["epoch"], 2, "{}", config.display());
@@ -153,19 +154,22 @@ fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
 }
 
 #[test]
-fn neither_threads_nor_progress_nor_words_change_a_result() {
-    let ways: [&[&str]; 9] = [
+fn neither_threads_nor_progress_nor_words_nor_checkpoints_change_a_result() {
+    let ways: [&[&str]; 12] = [
         &["--threads", "1"],
         &["--threads", "2"],
         &["--threads", "4"],
+        &["--threads", "8"],
         &["--set", "runtime.threads=3"],
+        &["--set", "checkpoint.every_steps=2"],
+        &["--threads", "2", "--set", "checkpoint.every_epochs=1", "--set", "checkpoint.save_best=true"],
         &["--progress", "none"],
         &["--progress", "plain"],
         &["--progress", "json"],
         &["-q"],
         &["-v", "--progress", "bar"],
     ];
-    for config in shown() {
+    for config in configs() {
         let runner = Runner::new();
         train(&runner, text(&config), "plain", &[]);
         for (index, way) in ways.iter().enumerate() {

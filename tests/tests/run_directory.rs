@@ -9,7 +9,14 @@ use safetensors::{SafeTensors, serialize};
 use serde_json::Value as Json;
 
 /// The files of a run.
-const FILES: [&str; 4] = ["config.toml", "metrics.jsonl", "model.safetensors", "result.json"];
+const FILES: [&str; 6] = [
+    "checkpoints/last",
+    "checkpoints/step-000000000000",
+    "config.toml",
+    "metrics.jsonl",
+    "model.safetensors",
+    "result.json",
+];
 
 /// The tensors of the notebook's network in the order of its layers, with their shapes and the places of their
 /// numbers in the reference (w1 w2 w3 w4 w5 w6 b1 b2 b3).
@@ -55,9 +62,10 @@ fn assert_close(what: &str, found: f64, expected: f64) {
 }
 
 #[test]
-fn a_run_has_four_files_and_no_other() {
+fn a_run_has_its_files_and_no_other() {
     let (runner, _) = trained();
     let mut expected: Vec<String> = FILES.iter().map(|name| format!("run/{name}")).collect();
+    expected.insert(0, "run/checkpoints/".into());
     expected.insert(0, "run/".into());
     expected.insert(0, "gender.toml".into());
     assert_eq!(runner.entries(), expected);
@@ -355,7 +363,7 @@ fn a_run_is_replaced_only_by_force() {
     runner.done(["gender.toml", "--out", "run", "--set", "train.epochs=1", "--force"]);
     assert_eq!(runner.json("run/result.json")["epochs"], 1);
     assert_eq!(runner.json_lines("run/metrics.jsonl").len(), 1);
-    assert_eq!(runner.entries().len(), 2 + FILES.len(), "{:?}", runner.entries());
+    assert_eq!(runner.entries().len(), 3 + FILES.len(), "{:?}", runner.entries());
 }
 
 #[test]
@@ -407,7 +415,7 @@ fn an_empty_folder_takes_a_run() {
     fs::create_dir(runner.path("empty")).unwrap();
     runner.done(["gender.toml", "--out", "empty", "--set", "train.epochs=1"]);
     assert!(FILES.iter().all(|file| runner.path("empty").join(file).is_file()));
-    assert_eq!(runner.entries().len(), 2 + FILES.len(), "{:?}", runner.entries());
+    assert_eq!(runner.entries().len(), 3 + FILES.len(), "{:?}", runner.entries());
 }
 
 #[test]

@@ -137,7 +137,7 @@ fn the_resolved_file_has_every_default() {
         dtype = 'f32'
         schema_version = 1
         runtime.threads = 0
-        train = { epochs = 2, batch_size = 32, shuffle = true, log_every = 1, evaluate_train = false }
+        train = { epochs = 2, batch_size = 32, shuffle = true, log_every = 1, evaluate_train = false, accumulate = 1, on_nonfinite = 'stop' }
         loss = { type = 'binary_cross_entropy', from_logits = false }
         [optimizer]
         type = 'sgd'

@@ -27,6 +27,8 @@ pub enum Purpose {
     Synthetic = 6,
     /// The tokens of a generated text.
     Generate = 7,
+    /// What the trials of a sweep try.
+    Sweep = 8,
 }
 
 /// The generator for one use: the same arguments always give the same numbers, different ones unrelated numbers.

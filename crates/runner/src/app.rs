@@ -90,6 +90,8 @@ impl App {
         let registry = &self.registry;
         let done = match &command {
             Command::Train(arguments) => commands::train::run(arguments, registry, console),
+            Command::Resume(arguments) => commands::resume::run(arguments, registry, console),
+            Command::Sweep(arguments) => commands::sweep::run(arguments, registry, console),
             Command::Check(arguments) => commands::check::run(arguments, registry, console),
             Command::Summary(arguments) => commands::summary::run(arguments, registry, console),
             Command::Explain(arguments) => commands::explain::run(arguments, registry, console),
@@ -122,12 +124,18 @@ impl App {
 
 /// Whether all of stderr is to be JSON, from here on: the command line itself is understood by now.
 fn speaks_json(command: &Command) -> bool {
-    matches!(command, Command::Train(arguments) if arguments.progress == Style::Json)
+    match command {
+        Command::Train(arguments) => arguments.training.progress == Style::Json,
+        Command::Resume(arguments) => arguments.training.progress == Style::Json,
+        _ => false,
+    }
 }
 
 fn verbosity(command: &Command) -> Verbosity {
     let VerbosityArgs { quiet, verbose } = match command {
         Command::Train(arguments) => arguments.experiment.verbosity,
+        Command::Resume(arguments) => arguments.verbosity,
+        Command::Sweep(arguments) => arguments.experiment.verbosity,
         Command::Check(arguments) => arguments.experiment.verbosity,
         Command::Summary(arguments) => arguments.verbosity,
         Command::Explain(arguments) => arguments.experiment.verbosity,

@@ -47,6 +47,10 @@ pub(crate) fn with_verb(arguments: impl IntoIterator<Item = OsString>) -> Vec<Os
 pub enum Command {
     /// Train an experiment; `runner x.toml` is short for `runner train x.toml`.
     Train(TrainArgs),
+    /// Go on with a run that was interrupted; what comes out is the same as without the interruption.
+    Resume(ResumeArgs),
+    /// Train all trials of an experiment's [sweep] side by side, and rank them; again, to go on where it stopped.
+    Sweep(SweepArgs),
     /// Check an experiment and its data without training.
     Check(CheckArgs),
     /// Show the layers, their shapes and parameters.
@@ -110,12 +114,60 @@ pub struct TrainArgs {
     /// Replace a run that is there.
     #[arg(long)]
     pub force: bool,
+    /// How to train.
+    #[command(flatten)]
+    pub training: TrainingArgs,
+}
+
+/// What a run may be told that changes no result.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct TrainingArgs {
     /// Threads, 0 for all cores; never changes a result.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1024))]
     pub threads: Option<u16>,
     /// What to show while training.
     #[arg(long, value_enum, default_value_t, value_name = "STYLE")]
     pub progress: Style,
+}
+
+/// `resume`.
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    /// The run directory.
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// Change a key of the run's experiment, as for `train`; it has to be allowed too.
+    #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
+    pub overrides: Vec<String>,
+    /// Go on though this key, or one within this table, has changed.
+    #[arg(long, value_name = "KEY.PATH")]
+    pub allow: Vec<String>,
+    /// How to train.
+    #[command(flatten)]
+    pub training: TrainingArgs,
+    /// How much to say.
+    #[command(flatten)]
+    pub verbosity: VerbosityArgs,
+}
+
+/// `sweep`.
+#[derive(Debug, Args)]
+pub struct SweepArgs {
+    /// The experiment, with its [sweep].
+    #[command(flatten)]
+    pub experiment: ExperimentArgs,
+    /// The directory of the runs; by default runs/NAME-sweep. What is finished there is not trained again.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Threads of all trials together, 0 for all cores; never changes a result.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1024))]
+    pub threads: Option<u16>,
+    /// Train only every N-th trial, from this one on: for the jobs of an array.
+    #[arg(long, value_name = "I", requires = "of")]
+    pub index: Option<usize>,
+    /// How many jobs the array has.
+    #[arg(long, value_name = "N", requires = "index")]
+    pub of: Option<usize>,
 }
 
 /// `check`.

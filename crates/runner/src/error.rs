@@ -33,11 +33,28 @@ pub enum Failure {
         /// What is wrong with it.
         message: String,
     },
-    /// The loss is no longer a number.
+    /// A loss or a gradient is no longer finite.
     #[error(
-        "error: {0}\n  = help: lower `learning_rate`, scale the inputs (`scale` in [data]), or start from smaller weights"
+        "error: diverged: {found}\n  = help: lower `learning_rate`, scale the inputs (`scale` in [data]), limit the gradient (`clip_grad_norm` in [optimizer]), or start from smaller weights\n  = help: step {step} is kept: `runner resume {run} --set optimizer.learning_rate=... --allow optimizer.learning_rate`", run = .run.display()
     )]
-    Diverged(chainrule_trainer::Error),
+    Diverged {
+        /// What was not finite.
+        found: Box<chainrule_trainer::Divergence>,
+        /// The run.
+        run: PathBuf,
+        /// The step of its last checkpoint.
+        step: u64,
+    },
+    /// A signal ended training; the state is stored.
+    #[error("interrupted after step {step}; go on with `{resume}`")]
+    Interrupted {
+        /// Its number.
+        signal: u8,
+        /// The last step.
+        step: u64,
+        /// The command that goes on.
+        resume: String,
+    },
     /// A run directory that is not one, or does not fit.
     #[error("error: {path}: {message}", path = .path.display())]
     Run {
@@ -71,8 +88,9 @@ impl Failure {
             Self::Io { .. } | Self::Training(_) | Self::Gradcheck => 1,
             Self::Experiment(..) | Self::Unreadable(_) | Self::Usage { .. } => 2,
             Self::Data { .. } => 3,
-            Self::Diverged(_) => 4,
+            Self::Diverged { .. } => 4,
             Self::Run { .. } => 5,
+            Self::Interrupted { signal, .. } => 128 + signal,
         }
     }
 
@@ -104,10 +122,7 @@ impl From<DataError> for Failure {
 
 impl From<chainrule_trainer::Error> for Failure {
     fn from(error: chainrule_trainer::Error) -> Self {
-        match error {
-            chainrule_trainer::Error::Diverged { .. } => Self::Diverged(error),
-            other => Self::Training(other),
-        }
+        Self::Training(error)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod groups;
 mod rest;
+mod settings;
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +21,8 @@ use crate::registry::{BuildError, BuildLoss, Entry, Number, Outputs, Registry, R
 use crate::schema;
 use crate::session;
 use crate::spec::{
-    Dtype, MetricsTable, OptimizerCommon, PredictTable, RuntimeTable, ScheduleCommon, TrainTable,
+    CheckpointTable, Dtype, EarlyStoppingTable, MetricsTable, OptimizerCommon, PredictTable, RuntimeTable,
+    ScheduleCommon, Sweep, TrainTable,
 };
 
 /// The longest name of an experiment, which becomes a directory's.
@@ -41,6 +43,12 @@ pub struct Experiment {
     pub dtype: Dtype,
     /// `[train]`.
     pub train: TrainTable,
+    /// `[early_stopping]`.
+    pub early_stopping: Option<EarlyStoppingTable>,
+    /// `[sweep]`.
+    pub sweep: Option<Sweep>,
+    /// `[checkpoint]`.
+    pub checkpoint: CheckpointTable,
     /// `[predict]`.
     pub predict: Option<PredictTable>,
     /// `[runtime]`.
@@ -110,7 +118,27 @@ impl Experiment {
     /// [`Failure::Unreadable`] without a readable file; [`Failure::Experiment`] with all mistakes that can be seen
     /// without the data.
     pub fn load(path: &Path, overrides: &[String], registry: &Registry) -> Result<Self, Failure> {
-        let Loaded { root, sources, diagnostics } = document::load(path, overrides)?;
+        Self::of_document(path, document::load(path, overrides)?, registry)
+    }
+
+    /// The same of one trial of a sweep: without `[sweep]`.
+    ///
+    /// # Errors
+    /// As [`Experiment::load`].
+    pub fn load_without_sweep(
+        path: &Path,
+        overrides: &[String],
+        registry: &Registry,
+    ) -> Result<Self, Failure> {
+        let mut loaded = document::load(path, overrides)?;
+        if let Some(root) = loaded.root.as_table_mut() {
+            drop(root.remove("sweep"));
+        }
+        Self::of_document(path, loaded, registry)
+    }
+
+    fn of_document(path: &Path, loaded: Loaded, registry: &Registry) -> Result<Self, Failure> {
+        let Loaded { root, sources, diagnostics } = loaded;
         if !diagnostics.is_empty() {
             return Err(Failure::Experiment(diagnostics, sources));
         }
@@ -327,6 +355,9 @@ impl Experiment {
             seed: read_at(&root, &["seed"])?.unwrap_or_default(),
             dtype: read_at(&root, &["dtype"])?.unwrap_or_default(),
             train: required(read_at(&root, &["train"])?, "train")?,
+            early_stopping: read_at(&root, &["early_stopping"])?,
+            sweep: sweep(&root)?,
+            checkpoint: read_at(&root, &["checkpoint"])?.unwrap_or_default(),
             predict: read_at(&root, &["predict"])?,
             runtime: read_at(&root, &["runtime"])?.unwrap_or_default(),
             model,
@@ -352,6 +383,14 @@ fn read_at<T: serde::de::DeserializeOwned>(root: &Node, path: &[&str]) -> Result
         document::deserialize(node).map_err(mistake)
     };
     Ok(root.at(path).map(read).transpose()?)
+}
+
+/// `[sweep]`, if there is one.
+fn sweep(root: &Node) -> Result<Option<Sweep>, Diagnostics> {
+    let read = |node: &Node| {
+        Sweep::read(node).map_err(|error| Diagnostic::new(format!("[sweep]: {error}")).at(node.place))
+    };
+    Ok(root.at(&["sweep"]).map(read).transpose()?)
 }
 
 fn required<T>(value: Option<T>, table: &str) -> Result<T, Diagnostics> {
@@ -383,6 +422,12 @@ fn check_exclusive(root: &Node, mistakes: &mut Diagnostics) {
         let message = "[loss] and [[outputs]] exclude each other: each output has its own loss";
         let help = "remove [loss], or the outputs";
         mistakes.push(Diagnostic::new(message).at(loss.place).help(help));
+    }
+    if let (Some(_), Some(steps)) =
+        (root.at(&["checkpoint", "every_epochs"]), root.at(&["checkpoint", "every_steps"]))
+    {
+        let message = "checkpoint.every_epochs and checkpoint.every_steps exclude each other";
+        mistakes.push(Diagnostic::new(message).at(steps.place).help("remove one of them"));
     }
     if let (Some(shape), Some(_)) = (root.at(&["model", "input_shape"]), root.at(&["inputs"])) {
         let message = "model.input_shape and [[inputs]] exclude each other: each input has its own shape";

@@ -8,6 +8,7 @@
 
 pub mod app;
 pub mod catalog;
+mod checkpoint;
 pub mod cli;
 pub mod commands;
 pub mod conform;
@@ -25,11 +26,16 @@ pub mod model;
 pub mod predictor;
 pub mod progress;
 pub mod registry;
+mod results;
+mod resume;
 pub mod run_dir;
 pub mod schema;
 pub mod session;
+pub mod signals;
 pub mod spec;
 pub mod storage;
 pub mod suggest;
+mod sweep;
 mod table;
+mod training;
 pub mod weights;

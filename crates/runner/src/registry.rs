@@ -10,7 +10,7 @@ use chainrule_core::activation::Linear;
 use chainrule_core::layers::Node as GraphNode;
 use chainrule_core::{Activation, Error, Float, Layer, Loss, Shape};
 use chainrule_trainer::metrics::Task;
-use chainrule_trainer::{Optimizer, Schedule};
+use chainrule_trainer::{Averaging, Optimizer, Schedule};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -368,6 +368,9 @@ pub struct BuildOptimizer {
 /// The builder of a schedule.
 pub(crate) type BuildSchedule = fn(&Node, &RunLength) -> Built<dyn Schedule>;
 
+/// The builder of an average of the parameters.
+pub(crate) type BuildAveraging = fn(&Node) -> Result<Averaging, BuildError>;
+
 /// The reader of a kind of data.
 pub(crate) type ReadData = fn(&Node, &data::Context) -> Result<data::Raw, data::DataError>;
 
@@ -481,6 +484,7 @@ pub struct Registry {
     losses: Vec<Entry<BuildLoss>>,
     optimizers: Vec<Entry<BuildOptimizer>>,
     schedules: Vec<Entry<BuildSchedule>>,
+    averagings: Vec<Entry<BuildAveraging>>,
     data: Vec<Entry<ReadData>>,
 }
 
@@ -572,6 +576,11 @@ impl Registry {
         add::<S, _>("schedule", &mut self.schedules, build)
     }
 
+    /// Adds an average of the parameters.
+    pub(crate) fn averaging<S: Spec>(&mut self, build: BuildAveraging) -> Result<(), Taken> {
+        add::<S, _>("weight averaging", &mut self.averagings, build)
+    }
+
     /// Adds a kind of data.
     pub(crate) fn data<S: Spec>(&mut self, read: ReadData) -> Result<(), Taken> {
         add::<S, _>("data type", &mut self.data, read)
@@ -600,6 +609,11 @@ impl Registry {
     /// The schedules of the learning rate.
     pub(crate) fn schedules(&self) -> &[Entry<BuildSchedule>] {
         &self.schedules
+    }
+
+    /// The averages of the parameters.
+    pub(crate) fn averagings(&self) -> &[Entry<BuildAveraging>] {
+        &self.averagings
     }
 
     /// The kinds of data.

@@ -1,6 +1,6 @@
 //! The directory of a run: where it is, how it appears, what is in it.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -9,9 +9,10 @@ use chainrule_trainer::metrics::Scored;
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
+use crate::checkpoint;
 use crate::error::Failure;
 use crate::evaluation;
-use crate::storage;
+use crate::storage::{self, FileSystem, again};
 
 /// The resolved experiment.
 pub const CONFIG: &str = "config.toml";
@@ -62,23 +63,28 @@ impl RunDir {
         Ok(out.to_owned())
     }
 
-    /// Makes the directory with its first files appear by one rename.
+    /// Makes the directory appear by one rename, with the experiment and a first checkpoint, so that it can be resumed from
+    /// its first moment.
     ///
     /// # Errors
     /// [`Failure::Io`] naming what could not be written; then nothing is left behind.
-    pub fn create(path: &Path, config: &str, existing: Existing) -> Result<Self, Failure> {
+    pub fn create(
+        system: &dyn FileSystem,
+        path: &Path,
+        config: &str,
+        checkpoint: &[u8],
+        existing: Existing,
+    ) -> Result<Self, Failure> {
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(parent).map_err(Failure::io("create", path))?;
         let failed = |action| Failure::io(action, path);
         let staging = staging_folder(parent).map_err(failed("create"))?;
-        storage::write_atomically(&staging.path().join(CONFIG), config.as_bytes())
-            .map_err(|failure| in_words_of_user(failure, path))?;
-        File::create(staging.path().join(METRICS)).map_err(failed("create"))?;
+        fill(system, staging.path(), config, checkpoint).map_err(failed("create"))?;
         check_replaceable(path, existing)?;
-        replace(staging.path(), path, parent)?;
+        replace(system, staging.path(), path, parent)?;
         // The staging directory is no longer at its path: there is nothing to remove.
         let _ = staging.keep();
-        storage::sync_folder(parent).map_err(failed("create"))?;
+        again(|| system.sync_folder(parent)).map_err(failed("create"))?;
         Ok(Self { path: path.to_owned() })
     }
 
@@ -108,14 +114,18 @@ impl RunDir {
         self.path.join(name)
     }
 
-    /// The file that takes a line a logged epoch.
+    /// The file that takes a line a logged epoch. While it is open, no other process can train this run.
     ///
     /// # Errors
-    /// [`Failure::Io`].
+    /// [`Failure::Io`]; [`Failure::Run`] if another process trains it.
     pub fn metrics(&self) -> Result<MetricsFile, Failure> {
         let path = self.file(METRICS);
         let file = OpenOptions::new().append(true).open(&path).map_err(Failure::io("open", &path))?;
-        Ok(MetricsFile { file })
+        if is_locked(&file) {
+            let message = "another process is training this run".to_owned();
+            return Err(Failure::Run { path: self.path.clone(), message });
+        }
+        Ok(MetricsFile { file, path })
     }
 }
 
@@ -123,6 +133,12 @@ impl RunDir {
 #[derive(Debug)]
 pub struct MetricsFile {
     file: File,
+    path: PathBuf,
+}
+
+/// Whether somebody else holds the lock; if not, it is ours from now on. A file system without locks has none held.
+fn is_locked(file: &File) -> bool {
+    matches!(file.try_lock(), Err(TryLockError::WouldBlock))
 }
 
 impl MetricsFile {
@@ -134,6 +150,43 @@ impl MetricsFile {
         let mut line = metrics_line(record);
         line.push('\n');
         self.file.write_all(line.as_bytes())
+    }
+
+    /// The length of what is on the disk by now.
+    ///
+    /// # Errors
+    /// [`Failure::Io`].
+    pub fn sync(&self) -> Result<u64, Failure> {
+        let length = || {
+            self.file.sync_data()?;
+            Ok(self.file.metadata()?.len())
+        };
+        length().map_err(Failure::io("write", &self.path))
+    }
+
+    /// The length.
+    ///
+    /// # Errors
+    /// [`Failure::Io`].
+    pub fn length(&self) -> Result<u64, Failure> {
+        self.file.metadata().map(|metadata| metadata.len()).map_err(Failure::io("read", &self.path))
+    }
+
+    /// Forgets what was written after it had this length.
+    ///
+    /// # Errors
+    /// [`Failure::Io`].
+    pub fn cut(&self, length: u64) -> Result<(), Failure> {
+        self.file.set_len(length).map_err(Failure::io("write", &self.path))
+    }
+
+    /// Another handle of the same file.
+    ///
+    /// # Errors
+    /// [`Failure::Io`].
+    pub fn again(&self) -> Result<Self, Failure> {
+        let file = self.file.try_clone().map_err(Failure::io("open", &self.path))?;
+        Ok(Self { file, path: self.path.clone() })
     }
 }
 
@@ -188,6 +241,24 @@ fn staging_builder() -> tempfile::Builder<'static, 'static> {
     builder
 }
 
+/// The files of a run that has not begun.
+fn fill(system: &dyn FileSystem, folder: &Path, config: &str, checkpoint: &[u8]) -> std::io::Result<()> {
+    fs::create_dir(folder.join(checkpoint::FOLDER))?;
+    let files = [(CONFIG, config.as_bytes()), (METRICS, b""), (checkpoint::FIRST, checkpoint)];
+    for (name, bytes) in files {
+        let file = folder.join(name);
+        let unfinished = storage::write_unfinished(system, &file, bytes)?;
+        again(|| system.rename(&unfinished, &file))?;
+    }
+    again(|| system.sync_folder(&folder.join(checkpoint::FOLDER)))?;
+    again(|| system.sync_folder(folder))
+}
+
+/// Whether another process is training the run.
+fn is_trained(path: &Path) -> bool {
+    File::open(path.join(METRICS)).is_ok_and(|file| is_locked(&file))
+}
+
 fn is_run(path: &Path) -> bool {
     path.join(CONFIG).is_file() && path.join(METRICS).is_file()
 }
@@ -205,6 +276,9 @@ fn check_replaceable(path: &Path, existing: Existing) -> Result<(), Failure> {
         Err(Failure::Usage { message: format!("{} {message}", path.display()), help: help.to_owned() })
     };
     match (is_run(path), existing) {
+        (true, Existing::Replace) if is_trained(path) => {
+            usage("is being trained by another process", "wait for it, or choose another --out")
+        }
         (true, Existing::Replace) => Ok(()),
         (true, Existing::Keep) => {
             usage("already holds a run", "choose another --out, or replace it with --force")
@@ -221,23 +295,15 @@ fn staging_folder(parent: &Path) -> std::io::Result<tempfile::TempDir> {
     staging_builder().tempdir_in(parent).map_err(|error| error.kind().into())
 }
 
-/// The same failure, of the path that the user gave.
-fn in_words_of_user(failure: Failure, path: &Path) -> Failure {
-    match failure {
-        Failure::Io { action, source, .. } => Failure::Io { action, path: path.to_owned(), source },
-        other => other,
-    }
-}
-
 /// Puts the folder `new` in the place of what is at `path`, which is removed then; if that fails, it is put back.
-fn replace(new: &Path, path: &Path, parent: &Path) -> Result<(), Failure> {
+fn replace(system: &dyn FileSystem, new: &Path, path: &Path, parent: &Path) -> Result<(), Failure> {
     let failed = |action| Failure::io(action, path);
     if path.symlink_metadata().is_err() {
-        return fs::rename(new, path).map_err(failed("create"));
+        return again(|| system.rename(new, path)).map_err(failed("create"));
     }
     let old = staging_folder(parent).map_err(failed("replace"))?;
-    fs::rename(path, old.path()).map_err(failed("replace"))?;
-    let Err(error) = fs::rename(new, path) else { return Ok(()) };
+    again(|| system.rename(path, old.path())).map_err(failed("replace"))?;
+    let Err(error) = again(|| system.rename(new, path)) else { return Ok(()) };
     if fs::rename(old.path(), path).is_err() {
         // Better a folder of a strange name than a run that is lost.
         return Err(Failure::io("replace the run, which is now", old.keep())(error));
@@ -250,11 +316,13 @@ fn replace(new: &Path, path: &Path, parent: &Path) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::Disk;
+    use crate::storage::faulty::{Fault, Faulty};
 
     fn folder_with_run() -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run");
-        RunDir::create(&path, "first", Existing::Keep).unwrap();
+        RunDir::create(&Disk, &path, "first", b"state", Existing::Keep).unwrap();
         (folder, path)
     }
 
@@ -265,7 +333,7 @@ mod tests {
     #[test]
     fn a_run_that_cannot_be_replaced_is_put_back() {
         let (folder, path) = folder_with_run();
-        let error = replace(&folder.path().join("nowhere"), &path, folder.path()).unwrap_err();
+        let error = replace(&Disk, &folder.path().join("nowhere"), &path, folder.path()).unwrap_err();
         assert!(error.to_string().starts_with("error: cannot replace "), "{error}");
         assert_eq!(fs::read_to_string(path.join(CONFIG)).unwrap(), "first");
         assert_eq!(entries(folder.path()), 1);
@@ -274,7 +342,7 @@ mod tests {
     #[test]
     fn a_run_is_replaced_and_nothing_of_it_is_left() {
         let (folder, path) = folder_with_run();
-        RunDir::create(&path, "second", Existing::Replace).unwrap();
+        RunDir::create(&Disk, &path, "second", b"state", Existing::Replace).unwrap();
         assert_eq!(fs::read_to_string(path.join(CONFIG)).unwrap(), "second");
         assert_eq!(entries(folder.path()), 1);
     }
@@ -284,7 +352,42 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("file"), "").unwrap();
         let path = folder.path().join("file/run");
-        let error = RunDir::create(&path, "", Existing::Keep).unwrap_err().to_string();
+        let error = RunDir::create(&Disk, &path, "", b"", Existing::Keep).unwrap_err().to_string();
         assert!(error.contains(&path.display().to_string()) && !error.contains(".run-"), "{error}");
+    }
+
+    #[test]
+    fn a_run_appears_whole_or_not_at_all() {
+        let all = Faulty::new(usize::MAX, Fault::Short);
+        let folder = tempfile::tempdir().unwrap();
+        RunDir::create(&all, &folder.path().join("run"), "config", b"state", Existing::Keep).unwrap();
+        for at in 0..all.calls() {
+            for fault in [Fault::Error(std::io::ErrorKind::StorageFull), Fault::Gone] {
+                let folder = tempfile::tempdir().unwrap();
+                let path = folder.path().join("run");
+                let system = Faulty::new(at, fault);
+                let created = RunDir::create(&system, &path, "config", b"state", Existing::Keep);
+                assert!(created.is_err(), "call {at}");
+                // Only the very last call, after the rename, can leave something: a whole run.
+                assert!(entries(folder.path()) <= usize::from(at + 1 == all.calls()), "call {at}");
+                if path.exists() {
+                    let files = [CONFIG, METRICS, checkpoint::FIRST];
+                    assert!(files.iter().all(|name| path.join(name).is_file()), "call {at}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_run_that_is_being_trained_is_not_replaced() {
+        let (_folder, path) = folder_with_run();
+        let run = RunDir::open(&path).unwrap();
+        let metrics = run.metrics().unwrap();
+        let error = RunDir::create(&Disk, &path, "second", b"state", Existing::Replace).unwrap_err();
+        assert!(error.to_string().contains("is being trained by another process"), "{error}");
+        let error = run.metrics().unwrap_err();
+        assert!(error.to_string().contains("another process is training this run"), "{error}");
+        drop(metrics);
+        RunDir::create(&Disk, &path, "second", b"state", Existing::Replace).unwrap();
     }
 }

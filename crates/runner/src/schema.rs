@@ -10,8 +10,8 @@ use serde_json::{Map, Value as Json, json};
 use crate::data::DataCommon;
 use crate::registry::{Entry, Registry};
 use crate::spec::{
-    InitializerSpec, MetricsTable, OptimizerCommon, PredictTable, RuntimeTable, ScheduleCommon, TopLevel,
-    TrainTable,
+    CheckpointTable, EarlyStoppingTable, InitializerSpec, MetricsTable, OptimizerCommon, PredictTable,
+    RuntimeTable, ScheduleCommon, Sweep, TopLevel, TrainTable,
 };
 
 /// The dialect that schemars writes.
@@ -94,8 +94,24 @@ pub fn experiment(registry: &Registry) -> Json {
             ),
         ),
         ("train", schema_of::<TrainTable>()),
+        ("early_stopping", schema_of::<EarlyStoppingTable>()),
+        (
+            "weight_averaging",
+            described(
+                "The average of the parameters along the way, which is evaluated and kept in their place.",
+                one_of(registry.averagings(), &json!({})),
+            ),
+        ),
+        ("checkpoint", schema_of::<CheckpointTable>()),
         ("metrics", with_default(schema_of::<MetricsTable>(), json!({}))),
         ("predict", schema_of::<PredictTable>()),
+        (
+            "sweep",
+            described(
+                "The experiment many times, with other values of some keys: `runner sweep`.",
+                one_of(&Sweep::entries(), &json!({})),
+            ),
+        ),
         ("runtime", with_default(schema_of::<RuntimeTable>(), json!({}))),
     ];
     for (key, schema) in tables {

@@ -7,7 +7,7 @@ use std::path::Path;
 use chainrule_core::layers::Masked;
 use chainrule_core::{Buffer, Layer, Masking, Objective, OutputLoss, Parameter, Shape, parameter_count};
 use chainrule_trainer::metrics::{Metric, ScoredOutput, Scoring, Task};
-use chainrule_trainer::{Dataset, Optimizer, Schedule};
+use chainrule_trainer::{Dataset, Optimizer, Schedule, Settings};
 
 use crate::data::{self, DataError, Mask, OutputTargets, Plan, Prepared, Preprocessing};
 use crate::diagnostic::{Diagnostic, Diagnostics, counted};
@@ -65,6 +65,8 @@ pub struct Session<F> {
     pub masking: Option<Masking>,
     /// What is reported beside the loss.
     pub metrics: Vec<Metric>,
+    /// How it is trained.
+    pub settings: Settings,
 }
 
 impl<F: Number> Session<F> {
@@ -143,7 +145,7 @@ impl<F: Number> Session<F> {
         let parameter_count = parameter_count(&parameters)
             .map_err(|error| mistake(format!("the network: {error}"), whole_model))?;
         let rows = experiment.train.batch_size.min(raw.x.len());
-        let copies = 2 + optimizer.slots().len();
+        let copies = 2 + optimizer.slots().len() + experiment.copies();
         // Nothing is allocated before this is known, so that mistakes found up to here are all.
         if let Err(message) = memory::check::<F>(objective.network(), parameter_count, copies, rows) {
             let heaviest = experiment.model.heaviest::<F>(registry, &input_shape);
@@ -187,12 +189,19 @@ impl<F: Number> Session<F> {
         keep(check_free(experiment, optimizer.as_ref()), &mut mistakes)?;
         keep(check_whole(experiment, optimizer.as_ref(), train.len()), &mut mistakes)?;
         keep(check_predict_indices(experiment, &preprocessing, inference.as_ref()), &mut mistakes)?;
-        let steps_per_epoch = train.len().div_ceil(experiment.train.batch_size) as u64;
+        let step = experiment.train.batch_size.saturating_mul(experiment.train.accumulate);
+        let steps_per_epoch = train.len().div_ceil(step) as u64;
         let schedule = match schedule {
             Some(_) => keep(experiment.schedule(registry, steps_per_epoch), &mut mistakes)?,
             None => None,
         };
-        let Some(schedule) = schedule.filter(|_| mistakes.is_empty()) else {
+        let has_plateau = schedule.as_ref().is_some_and(|schedule| schedule.plateau().is_some());
+        let monitor = keep(experiment.monitor(&scored, validation.is_some(), has_plateau), &mut mistakes)?;
+        let settings = match monitor {
+            Some(monitor) => keep(experiment.settings(registry, monitor), &mut mistakes)?,
+            None => None,
+        };
+        let (Some(schedule), Some(settings), true) = (schedule, settings, mistakes.is_empty()) else {
             return Err(experiment.mistake(mistakes));
         };
         let session = Self {
@@ -213,6 +222,7 @@ impl<F: Number> Session<F> {
             scored,
             masking,
             metrics: experiment.metrics.clone(),
+            settings,
         };
         Ok(session)
     }

@@ -120,19 +120,23 @@ impl<'a, F: Float> Run<'a, F> {
     ) -> Result<Outcome, Error> {
         let listeners = &mut Listeners { observer, checkpoints };
         self.next_report = state.counts.batches + self.report_every;
-        while !self.is_over(state) {
+        while !self.is_over(state) && !self.is_paused(state) {
             let whole = self.epoch(state, listeners)?;
             if whole {
                 self.finish_epoch(state, listeners)?;
             }
             self.clock.stop(&mut state.counts);
             let interrupted = self.is_interrupted();
-            if interrupted || self.is_over(state) || self.is_due(state, whole) {
+            let paused = whole && self.is_paused(state);
+            if interrupted || paused || self.is_over(state) || self.is_due(state, whole) {
                 listeners.checkpoints.save(state).map_err(Error::Observer)?;
             }
             if interrupted && !self.is_over(state) {
                 return Ok(outcome(&state.counts, End::Interrupted));
             }
+        }
+        if !self.is_over(state) {
+            return Ok(outcome(&state.counts, End::Paused));
         }
         let end = if state.counts.stopped { End::StoppedEarly } else { End::Finished };
         Ok(outcome(&state.counts, end))
@@ -140,6 +144,10 @@ impl<'a, F: Float> Run<'a, F> {
 
     fn is_over(&self, state: &State<F>) -> bool {
         state.counts.stopped || state.counts.epochs >= self.trainer.settings.epochs
+    }
+
+    fn is_paused(&self, state: &State<F>) -> bool {
+        self.trainer.settings.pause_after.is_some_and(|epoch| state.counts.epochs >= epoch)
     }
 
     fn is_interrupted(&self) -> bool {
@@ -175,7 +183,7 @@ impl<'a, F: Float> Run<'a, F> {
             if state.counts.batches >= self.next_report {
                 self.next_report = state.counts.batches + self.report_every;
                 let epoch = state.counts.epochs + 1;
-                let samples = state.counts.epochs * samples as u64 + end as u64;
+                let samples = state.counts.epochs.saturating_mul(samples as u64) + end as u64;
                 listeners.observer.progressed(Progress { epoch, samples, loss });
             }
             if end == samples {

@@ -65,6 +65,21 @@ pub struct Counts {
     pub stopped: bool,
 }
 
+impl Counts {
+    /// Whether a run can have come to them: then nothing that is computed with them overflows.
+    fn are_possible(&self) -> bool {
+        const FAR: u64 = 1 << 62;
+        let counted = [self.epochs, self.samples, self.steps, self.batches, self.skipped, self.averaged];
+        let numbers = [self.running.sum, self.running.terms, self.seconds, self.seconds_before];
+        counted.into_iter().all(|count| count < FAR)
+            && self.logged <= self.epochs
+            && self.judged.waited < FAR
+            && self.plateau.bad < FAR
+            && numbers.into_iter().all(f64::is_finite)
+            && (0.0..=1.0).contains(&self.plateau.share)
+    }
+}
+
 impl<F: Float> State<F> {
     /// The start of a run from these values.
     pub fn new(theta: Vec<F>, buffers: Vec<F>, optimizer: &dyn Optimizer<F>) -> Self {
@@ -96,7 +111,7 @@ impl<F: Float> State<F> {
             && self.memory.slots.len() == optimizer.slots().len()
             && self.memory.slots.iter().all(|slot| slot.len() == parameters)
             && self.memory.numbers.len() == optimizer.numbers().len();
-        if whole { Ok(()) } else { Err(Error::State) }
+        if whole && self.counts.are_possible() { Ok(()) } else { Err(Error::State) }
     }
 }
 

@@ -51,6 +51,8 @@ pub struct Settings {
     pub checkpoint: Option<Every>,
     /// Whether the best state is stored.
     pub save_best: bool,
+    /// The epoch after which the run stores its state and waits to be gone on with.
+    pub pause_after: Option<u64>,
 }
 
 /// What happens when the loss of a batch or its gradient is not finite.
@@ -85,6 +87,7 @@ impl Settings {
             on_not_finite: OnNotFinite::Stop,
             checkpoint: None,
             save_best: false,
+            pause_after: None,
         }
     }
 
@@ -154,6 +157,8 @@ pub enum End {
     StoppedEarly,
     /// It was asked to; the state is stored.
     Interrupted,
+    /// Its epoch to wait after has come; the state is stored.
+    Paused,
 }
 
 impl<F: Float> Trainer<'_, F> {
@@ -182,6 +187,10 @@ impl<F: Float> Trainer<'_, F> {
         }
         let parameters = chainrule_core::parameter_count(&self.objective.parameters())?;
         state.check(parameters, self.objective.start_buffers().len(), self.optimizer)?;
+        // Whoever goes on from a state may have changed what ends a run.
+        let stopping = self.settings.early_stopping;
+        state.counts.stopped =
+            stopping.is_some_and(|stopping| state.counts.judged.waited >= stopping.patience);
         self.threads.run(|executor| Run::new(self, executor)?.epochs(state, observer, checkpoints))
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use chainrule_trainer::Threads;
 
-use super::print;
+use super::{of_run, print};
 use crate::cli::RunArgs;
 use crate::console::Console;
 use crate::error::Failure;
@@ -30,17 +30,6 @@ pub fn run(arguments: &RunArgs, registry: &Registry, console: Console) -> Result
             .map_err(|failure| of_run(failure, &config)),
         Dtype::F64 => eval::<f64>(&experiment, &run.file(MODEL), registry, console)
             .map_err(|failure| of_run(failure, &config)),
-    }
-}
-
-/// The `config.toml` of a run is not the user's experiment: what is wrong with it is wrong with the run.
-fn of_run(failure: Failure, config: &Path) -> Failure {
-    match failure {
-        Failure::Experiment(..) | Failure::Unreadable(_) => Failure::Run {
-            path: config.to_owned(),
-            message: format!("this is not the experiment of a run\n\n{}", failure.render(false).trim_end()),
-        },
-        other => other,
     }
 }
 

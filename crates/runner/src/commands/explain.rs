@@ -6,7 +6,7 @@ use crate::console::Console;
 use crate::error::Failure;
 use crate::explain::{explain, render};
 use crate::registry::Registry;
-use crate::storage;
+use crate::storage::{self, Disk};
 
 /// Derives the gradients of an experiment's network; with `--sample`, puts the numbers in.
 ///
@@ -20,7 +20,7 @@ pub fn run(arguments: &ExplainArgs, registry: &Registry, console: Console) -> Re
     }
     if let Some(path) = &arguments.json {
         let text = serde_json::to_string_pretty(&explanation).expect("an explanation is always JSON") + "\n";
-        storage::write_atomically(path, text.as_bytes())?;
+        storage::write_atomically(&Disk, path, text.as_bytes())?;
     }
     print(console, &render(&explanation))
 }

@@ -15,7 +15,7 @@ use crate::experiment::Experiment;
 use crate::gradcheck::check_registered;
 use crate::registry::Registry;
 use crate::session::Session;
-use crate::storage;
+use crate::storage::{self, Disk};
 use crate::table::Table;
 use crate::weights::Weights;
 
@@ -185,7 +185,7 @@ fn write_json(path: &std::path::Path, report: &Report, samples: &Samples) -> Res
         "tensors": report.tensors.iter().map(tensor).collect::<Vec<Json>>(),
     });
     let text = format!("{report:#}\n");
-    storage::write_atomically(path, text.as_bytes())
+    storage::write_atomically(&Disk, path, text.as_bytes())
 }
 
 /// Every registered type: a row each.

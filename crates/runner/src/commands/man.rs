@@ -10,7 +10,7 @@ use super::print;
 use crate::cli::{Cli, ManArgs};
 use crate::console::Console;
 use crate::error::Failure;
-use crate::storage::write_atomically;
+use crate::storage::{Disk, write_atomically};
 use crate::suggest::nearest;
 
 /// Prints one page, or writes all into a directory.
@@ -22,7 +22,7 @@ pub fn run(arguments: &ManArgs, console: Console) -> Result<(), Failure> {
     if let Some(out) = &arguments.out {
         fs::create_dir_all(out).map_err(Failure::io("create", out))?;
         for (name, page) in &pages {
-            write_atomically(&out.join(format!("{name}.1")), &render(page)?)?;
+            write_atomically(&Disk, &out.join(format!("{name}.1")), &render(page)?)?;
         }
         console.note(&format!("wrote {} pages to {}", pages.len(), out.display()));
         return Ok(());

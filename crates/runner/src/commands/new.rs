@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use crate::cli::NewArgs;
 use crate::console::Console;
 use crate::error::Failure;
-use crate::storage::write_atomically;
+use crate::storage::{Disk, write_atomically};
 
 /// The files that there are to start from. Each trains as it stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -44,7 +44,7 @@ impl Template {
 pub fn run(arguments: &NewArgs, console: Console) -> Result<(), Failure> {
     let (path, text) = (arguments.file.as_path(), arguments.template.text());
     match arguments.force {
-        true => write_atomically(path, text.as_bytes())?,
+        true => write_atomically(&Disk, path, text.as_bytes())?,
         false => create(path, text)?,
     }
     let file = path.display();

@@ -5,17 +5,23 @@
 //! of a file and the resolved `config.toml` all come.
 
 mod activation;
+mod averaging;
 mod initializer;
 mod layer;
 mod loss;
 mod optimizer;
 mod schedule;
+mod sweep;
 mod tables;
 
 pub use initializer::{InitializerSpec, InitializerTable};
 pub use layer::LayerList;
 pub(crate) use schedule::ScheduleCommon;
-pub use tables::{Dtype, MetricName, MetricsTable, PredictTable, RuntimeTable, TopLevel, TrainTable};
+pub use sweep::{GridSpec, HalvingSpec, Number, RandomSpec, Scalar, Sweep, SweepScale, Vary};
+pub use tables::{
+    CheckpointTable, Dtype, EarlyStoppingTable, MetricName, MetricsTable, OnNonFinite, PredictTable,
+    RuntimeTable, TopLevel, TrainTable,
+};
 pub(crate) use tables::{GroupTable, OptimizerCommon};
 
 use crate::registry::{Registry, Taken};
@@ -27,6 +33,7 @@ pub(crate) fn register(registry: &mut Registry) -> Result<(), Taken> {
     loss::register(registry)?;
     optimizer::register(registry)?;
     schedule::register(registry)?;
+    averaging::register(registry)?;
     crate::data::register(registry)
 }
 

@@ -1,5 +1,7 @@
 //! The schedules of `[lr_schedule]`.
 
+mod plateau;
+
 use chainrule_trainer::Schedule;
 use chainrule_trainer::schedule::{
     Anneal, Constant, Cosine, Exponential, InverseSqrt, MultiStep, OneCycle, Polynomial, StepDecay,
@@ -18,7 +20,8 @@ pub(super) fn register(registry: &mut Registry) -> Result<(), Taken> {
     registry.schedule::<LinearSpec>()?;
     registry.schedule::<PolynomialSpec>()?;
     registry.schedule::<InverseSqrtSpec>()?;
-    registry.schedule::<OneCycleSpec>()
+    registry.schedule::<OneCycleSpec>()?;
+    registry.schedule::<plateau::ReduceOnPlateauSpec>()
 }
 
 /// The keys that every schedule takes.

@@ -2,6 +2,7 @@
 
 use chainrule_trainer::metrics::Metric;
 use chainrule_trainer::optimizer::{Clip, DecayOn};
+use chainrule_trainer::{EarlyStopping, Every, OnNotFinite};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +62,98 @@ pub struct TrainTable {
     /// Whether a logged epoch has the loss and the metrics over the whole training set.
     #[serde(default)]
     pub evaluate_train: bool,
+    /// Batches whose gradients make one step of the optimizer.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1))]
+    pub accumulate: usize,
+    /// What epochs are judged by, for [early_stopping], `save_best` and `reduce_on_plateau`: "running_loss", "train_loss", "validation_loss", or a metric of a part such as "validation_accuracy"; the validation loss, if absent, or without a validation part the running loss.
+    pub monitor: Option<String>,
+    /// What happens when the loss of a batch or its gradient is not finite.
+    #[serde(default)]
+    pub on_nonfinite: OnNonFinite,
+}
+
+fn one() -> usize {
+    1
+}
+
+/// What happens when a step is not finite.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnNonFinite {
+    /// The run ends, before the step is taken.
+    #[default]
+    Stop,
+    /// The step is left out and counted.
+    SkipStep,
+}
+
+impl From<OnNonFinite> for OnNotFinite {
+    fn from(on: OnNonFinite) -> Self {
+        match on {
+            OnNonFinite::Stop => Self::Stop,
+            OnNonFinite::SkipStep => Self::SkipStep,
+        }
+    }
+}
+
+/// `[early_stopping]`: when training ends before its last epoch.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EarlyStoppingTable {
+    /// Epochs without a better value of `train.monitor` before training ends.
+    #[schemars(range(min = 1))]
+    pub patience: u64,
+    /// How much better a value must be to count.
+    #[serde(default)]
+    #[schemars(range(min = 0.0))]
+    pub min_delta: f64,
+    /// Whether the model is that of the best epoch rather than the last.
+    #[serde(default = "yes")]
+    pub restore_best: bool,
+}
+
+impl From<EarlyStoppingTable> for EarlyStopping {
+    fn from(table: EarlyStoppingTable) -> Self {
+        let EarlyStoppingTable { patience, min_delta, restore_best } = table;
+        Self { patience, min_delta, restore_best }
+    }
+}
+
+/// `[checkpoint]`: how often the state of a run is stored; at its start, at its end and when it is interrupted it is in any case.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CheckpointTable {
+    /// After so many epochs.
+    #[schemars(range(min = 1))]
+    pub every_epochs: Option<u64>,
+    /// After so many steps, within an epoch too.
+    #[schemars(range(min = 1))]
+    pub every_steps: Option<u64>,
+    /// Whether the state with the best value of `train.monitor` is kept as checkpoints/best.
+    #[serde(default)]
+    pub save_best: bool,
+    /// How many are kept, beside the best.
+    #[serde(default = "two")]
+    #[schemars(range(min = 2))]
+    pub keep_last: usize,
+}
+
+fn two() -> usize {
+    2
+}
+
+impl Default for CheckpointTable {
+    fn default() -> Self {
+        Self { every_epochs: None, every_steps: None, save_best: false, keep_last: two() }
+    }
+}
+
+impl CheckpointTable {
+    /// How often.
+    pub(crate) fn every(self) -> Option<Every> {
+        self.every_epochs.map(Every::Epochs).or(self.every_steps.map(Every::Steps))
+    }
 }
 
 fn usual_batch() -> usize {

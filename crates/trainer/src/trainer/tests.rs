@@ -311,3 +311,23 @@ fn a_state_of_another_network_is_refused() {
     let mut state = State::new(case.start().theta, Vec::new(), &Sgd::new());
     assert!(matches!(trainer.fit(&mut state, &mut Silent, &mut Forget), Err(Error::State)));
 }
+
+#[test]
+fn a_pause_changes_nothing() {
+    let case = Case::new(0.4);
+    let (schedule, threads) = (plateau(), Threads::one());
+    let mut whole = case.start();
+    let settings = settings_with_memory();
+    case.trainer(settings.clone(), &schedule, &threads).fit(&mut whole, &mut Silent, &mut Forget).unwrap();
+    let mut state = case.start();
+    for (pause, end) in [(Some(2), End::Paused), (Some(2), End::Paused), (Some(5), End::Paused)] {
+        let settings = Settings { pause_after: pause, ..settings.clone() };
+        let trainer = case.trainer(settings, &schedule, &threads);
+        let mut kept = Kept::default();
+        let outcome = trainer.fit(&mut state, &mut Silent, &mut kept).unwrap();
+        assert_eq!((outcome.end, Some(outcome.epochs)), (end, pause));
+        assert!(kept.states.last().is_none_or(|kept| *kept == state));
+    }
+    case.trainer(settings, &schedule, &threads).fit(&mut state, &mut Silent, &mut Forget).unwrap();
+    assert_eq!(without_time(state), without_time(whole));
+}

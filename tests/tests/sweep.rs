@@ -1,0 +1,175 @@
+//! Sweeps: trials are runs like any other, whoever trains them and however often the sweep was interrupted.
+
+use std::fs;
+use std::time::Duration;
+
+use chainrule_tests::kills::SGD;
+use chainrule_tests::runner::{Ended, Runner};
+
+const GRID: &str = r#"
+[sweep]
+type = "grid"
+vary = [
+  { key = "optimizer.learning_rate", values = [0.05, 0.2, 1e39] },
+  { key = "model.layers.0.units", values = [4, 8] },
+]
+"#;
+
+fn sweep(of: &str) -> Runner {
+    let runner = Runner::new();
+    runner.write("x.toml", format!("{}{of}", SGD.replace("epochs = 40", "epochs = 9")));
+    runner
+}
+
+fn ranking(runner: &Runner, name: &str) -> Vec<Vec<String>> {
+    runner.text(name).lines().map(|line| line.split(',').map(str::to_owned).collect()).collect()
+}
+
+#[test]
+fn a_grid_is_trained_and_ranked_and_its_best_run_is_a_run() {
+    let runner = sweep(GRID);
+    let Ended { stdout, stderr, .. } = runner.done(["sweep", "x.toml", "--out", "s"]);
+    let rows = ranking(&runner, "s/ranking.csv");
+    let headings = [
+        "rank",
+        "trial",
+        "loss",
+        "epochs",
+        "status",
+        "optimizer.learning_rate",
+        "model.layers.0.units",
+        "run",
+    ];
+    assert_eq!(rows[0], headings);
+    assert_eq!(rows.len(), 7);
+    let scores: Vec<f64> = rows[1..5].iter().map(|row| row[2].parse().unwrap()).collect();
+    assert!(scores.is_sorted(), "{scores:?}");
+    // A learning rate of 1e39 diverges, and is ranked last.
+    assert!(
+        rows[5..].iter().all(|row| row[4] == "diverged" && row[2].is_empty() && row[5] == "1e39"),
+        "{rows:?}"
+    );
+    assert_eq!(stdout.lines().count(), 7);
+    assert!(
+        stderr.contains(&format!("the best run is {}; ranking in s/ranking.csv", rows[1][7])),
+        "{stderr}"
+    );
+
+    let best = &rows[1][7];
+    runner.done(["eval", best]);
+    let sets = [5, 6].map(|column| format!("{}={}", rows[0][column], rows[1][column]));
+    runner.write("plain.toml", SGD.replace("epochs = 40", "epochs = 9"));
+    runner.done(["plain.toml", "--out", "plain", "--set", &sets[0], "--set", &sets[1], "--progress", "none"]);
+    assert_eq!(runner.bytes("plain/model.safetensors"), runner.bytes(format!("{best}/model.safetensors")));
+    let loss = runner.json("plain/result.json")["metrics"]["train"]["loss"].as_f64().unwrap();
+    assert_eq!(loss, scores[0]);
+}
+
+#[test]
+fn neither_threads_nor_interruptions_nor_shares_change_a_ranking() {
+    let runner = sweep(GRID);
+    runner.done(["sweep", "x.toml", "--out", "s", "--threads", "1"]);
+    let expected = runner.text("s/ranking.csv").replace("s/", "");
+    for threads in ["2", "8"] {
+        let out = format!("t{threads}");
+        runner.done(["sweep", "x.toml", "--out", &out, "--threads", threads]);
+        assert_eq!(runner.text(format!("{out}/ranking.csv")).replace(&format!("{out}/"), ""), expected);
+    }
+    // Killed again and again.
+    let mut kills = 0;
+    loop {
+        let mut child = runner.command(["sweep", "x.toml", "--out", "k", "-q"]).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(40 + 10 * kills));
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kills += 1;
+    }
+    assert!(kills > 0);
+    assert_eq!(runner.text("k/ranking.csv").replace("k/", ""), expected);
+    // Shared out to two jobs, then ranked together: nothing is trained any more.
+    for index in ["0", "1"] {
+        runner.done(["sweep", "x.toml", "--out", "j", "--index", index, "--of", "2"]);
+        assert_eq!(ranking(&runner, &format!("j/ranking-{index}-of-2.csv")).len(), 4);
+    }
+    let before = fs::metadata(runner.path("j/0/model.safetensors")).unwrap().modified().unwrap();
+    runner.done(["sweep", "x.toml", "--out", "j"]);
+    assert_eq!(runner.text("j/ranking.csv").replace("j/", ""), expected);
+    assert_eq!(fs::metadata(runner.path("j/0/model.safetensors")).unwrap().modified().unwrap(), before);
+}
+
+#[test]
+fn a_halving_trains_the_better_ones_on_as_if_they_had_never_waited() {
+    let runner = sweep(
+        r#"
+[sweep]
+type = "halving"
+trials = 9
+min_epochs = 1
+factor = 3
+vary = [{ key = "optimizer.learning_rate", range = [1e-5, 0.3], scale = "log" }]
+"#,
+    );
+    runner.done(["sweep", "x.toml", "--out", "s"]);
+    let rows = ranking(&runner, "s/ranking.csv");
+    let epochs: Vec<&str> = rows[1..].iter().map(|row| row[3].as_str()).collect();
+    assert_eq!(epochs, ["9", "3", "3", "1", "1", "1", "1", "1", "1"]);
+    let rate = format!("optimizer.learning_rate={}", rows[1][5]);
+    runner.write("plain.toml", SGD.replace("epochs = 40", "epochs = 9"));
+    runner.done(["plain.toml", "--out", "plain", "--set", &rate, "--progress", "none"]);
+    let best = &rows[1][6];
+    assert_eq!(runner.bytes("plain/model.safetensors"), runner.bytes(format!("{best}/model.safetensors")));
+    // One that waits can be trained to its end by hand.
+    let other = &rows[9][6];
+    runner.done(["resume", other, "--progress", "none"]);
+    assert_eq!(runner.json(format!("{other}/result.json"))["epochs"], 9);
+    let again = runner.text("s/ranking.csv");
+    runner.done(["sweep", "x.toml", "--out", "s"]);
+    assert_eq!(ranking(&runner, "s/ranking.csv").len(), again.lines().count());
+}
+
+#[test]
+fn mistakes_of_a_sweep_are_shown_at_their_place() {
+    let cases = [
+        ("{ key = \"optimizer.learning_rat\", values = [1.0] }", "unknown key `learning_rat` in [optimizer]"),
+        ("{ key = \"optimizer.learning_rate\", values = [-1.0] }", "learning_rate"),
+        ("{ key = \"seed\", range = [1, 2] }", "sweep.vary[0]: a grid takes `values`"),
+        ("{ key = \"seed\" }", "sweep.vary[0]: give `values`"),
+        ("{ key = \"seed\", value = [1] }", "did you mean `values`?"),
+    ];
+    for (vary, says) in cases {
+        let runner = sweep(&format!("[sweep]\ntype = \"grid\"\nvary = [{vary}]\n"));
+        let Ended { code, stderr, .. } = runner.run(["sweep", "x.toml", "--out", "s"]);
+        assert_eq!(code, 2, "{stderr}");
+        assert!(stderr.contains(says), "{stderr}");
+        assert!(!runner.path("s").exists());
+    }
+    let runner = sweep(GRID);
+    let refused = |arguments: &[&str], says: &str| {
+        let Ended { code, stderr, .. } = runner.run(arguments);
+        assert_eq!(code, 2, "{stderr}");
+        assert!(stderr.contains(says), "{stderr}");
+    };
+    refused(&["x.toml"], "x.toml has a [sweep]\n  = help: run all of its trials with `runner sweep`");
+    refused(&["sweep", "x.toml", "--index", "2", "--of", "2"], "--index must be less than --of");
+    refused(
+        &["sweep", "x.toml", "--set", "sweep.monitor=\"validation_f1\""],
+        "sweep.monitor: there is no `validation_f1`",
+    );
+    runner.write("plain.toml", SGD);
+    refused(&["sweep", "plain.toml"], "plain.toml has no [sweep]");
+    runner.done(["check", "x.toml"]);
+}
+
+#[test]
+fn a_directory_of_another_sweep_is_left_alone() {
+    let runner = sweep(GRID);
+    runner.done(["sweep", "x.toml", "--out", "s"]);
+    let before = runner.bytes("s/0/model.safetensors");
+    let Ended { code, stderr, .. } = runner.run(["sweep", "x.toml", "--out", "s", "--set", "train.epochs=3"]);
+    assert_eq!(code, 5, "{stderr}");
+    assert!(stderr.contains("this run is of another experiment than this trial"), "{stderr}");
+    assert_eq!(runner.bytes("s/0/model.safetensors"), before);
+}
