@@ -189,7 +189,8 @@ pub(super) fn check_whole<F: Number>(
     optimizer: &dyn Optimizer<F>,
     samples: usize,
 ) -> Result<(), Failure> {
-    let checked = chainrule_trainer::check_whole(optimizer, samples, experiment.train.batch_size);
+    let step = experiment.train.batch_size.saturating_mul(experiment.train.accumulate);
+    let checked = chainrule_trainer::check_whole(optimizer, samples, step);
     checked.map_err(|error| {
         let written = experiment.place(&["train", "batch_size"]);
         // A default has no place.
