@@ -10,6 +10,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use chainrule_runner::checkpoint::{self, seal};
 use chainrule_runner::document::{Loaded, Node, Sources, Value, apply_override, parse};
 use chainrule_runner::error::Failure;
 use chainrule_runner::experiment::{Experiment, Schemas};
@@ -18,6 +19,7 @@ use chainrule_runner::registry::{Number, Registry};
 use chainrule_runner::session::Session;
 use chainrule_runner::spec::Dtype;
 use chainrule_runner::weights::{self, Tensors, Weights};
+use chainrule_trainer::{Forget, Settings, Silent, Threads, Trainer};
 use flate2::bufread::MultiGzDecoder;
 use tempfile::TempDir;
 
@@ -48,13 +50,14 @@ impl Taken {
 }
 
 /// Every target, by the name of its program in `fuzz/fuzz_targets` and of its folder in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("experiment", experiment),
     ("set", set),
     ("csv", csv),
     ("idx", idx),
     ("text", text),
     ("safetensors", safetensors),
+    ("checkpoint", checkpoint),
 ];
 
 /// What may be read.
@@ -298,6 +301,37 @@ pub fn safetensors(bytes: &[u8]) -> Taken {
         }
         _ => of_safetensors(bytes),
     }
+}
+
+/// A checkpoint, as it comes and with a digest that fits it: else no change would get beyond the digest. One that is taken
+/// is gone on with by `gender.toml`, or refused.
+pub fn checkpoint(bytes: &[u8]) -> Taken {
+    let input = Input { len: bytes.len(), unpacked: 0, wrong: 0 };
+    let mut sealed = bytes.to_vec();
+    seal(&mut sealed);
+    let mut state = None;
+    let as_it_comes = bounded(input, || drop(checkpoint::state::<f64>(bytes)));
+    let single = bounded(input, || drop(checkpoint::state::<f32>(&sealed)));
+    let double = bounded(input, || state = checkpoint::state::<f64>(&sealed).ok());
+    if let Some(mut state) = state {
+        BENCH.with(|bench| {
+            let session = &bench.gender;
+            let settings = Settings { epochs: 3, ..session.settings.clone() };
+            let trainer = Trainer {
+                objective: &session.objective,
+                train: &session.train,
+                validation: None,
+                scoring: None,
+                optimizer: session.optimizer.as_ref(),
+                schedule: session.schedule.as_ref(),
+                settings,
+                threads: &Threads::one(),
+                interrupt: None,
+            };
+            drop(trainer.fit(&mut state, &mut Silent, &mut Forget));
+        });
+    }
+    as_it_comes.max(single).max(double)
 }
 
 fn of_safetensors(bytes: &[u8]) -> Taken {

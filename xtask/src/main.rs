@@ -3,6 +3,7 @@
 
 mod accuracy;
 mod mutants;
+mod soak;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,7 +13,9 @@ const USAGE: &str = "usage: cargo run -p xtask -- TASK
   mutants [FILE...] [--each N]   plants bugs in the backward code of core, N a function (default 2), and runs core's tests;
                                  writes docs/mutants.md if no file is named
   accuracy [CONFIG...]           trains the experiments of configs/ on their real data, several seeds each;
-                                 writes docs/accuracy.md if no experiment is named";
+                                 writes docs/accuracy.md if no experiment is named
+  soak [KILLS]                   kills training again and again, KILLS times (default 500) each of two experiments,
+                                 and compares what is left";
 
 /// The root of the repository.
 fn root() -> PathBuf {
@@ -24,6 +27,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.split_first() {
         Some((task, rest)) if task == "mutants" => mutants::run(&root(), rest),
         Some((task, rest)) if task == "accuracy" => accuracy::run(&root(), rest),
+        Some((task, rest)) if task == "soak" => soak::run(&root(), rest),
         _ => Err(USAGE.to_owned()),
     };
     match outcome {

@@ -8,7 +8,7 @@
 
 pub mod app;
 pub mod catalog;
-mod checkpoint;
+pub mod checkpoint;
 pub mod cli;
 pub mod commands;
 pub mod conform;

@@ -1,7 +1,7 @@
 //! The directory of a run: where it is, how it appears, what is in it.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use chainrule_trainer::Record;
@@ -76,7 +76,12 @@ impl RunDir {
         existing: Existing,
     ) -> Result<Self, Failure> {
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        fs::create_dir_all(parent).map_err(Failure::io("create", path))?;
+        // What the system calls "exists" is a file where a folder should be.
+        let not_a_folder = |error: std::io::Error| match error.kind() {
+            ErrorKind::AlreadyExists => ErrorKind::NotADirectory.into(),
+            _ => error,
+        };
+        fs::create_dir_all(parent).map_err(not_a_folder).map_err(Failure::io("create", path))?;
         let failed = |action| Failure::io(action, path);
         let staging = staging_folder(parent).map_err(failed("create"))?;
         fill(system, staging.path(), config, checkpoint).map_err(failed("create"))?;

@@ -65,7 +65,7 @@ struct Header {
 
 /// Why bytes are no checkpoint.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum FormatError {
+pub enum FormatError {
     /// Bytes are missing or altered.
     #[error("the file is not whole, or was altered")]
     Damaged,
@@ -131,9 +131,7 @@ pub(crate) fn encode<F: Float>(
         Ok((name, TensorView::new(dtype, vec![bytes.len() / size], bytes)?))
     });
     let mut file = serialize(views.collect::<Result<Vec<_>, SafeTensorError>>()?, Some(metadata))?;
-    let place = digest_place(&file).ok_or(FormatError::Damaged)?;
-    let digest = digest(&file, place);
-    file[place..place + DIGITS].copy_from_slice(digest.as_bytes());
+    seal(&mut file);
     Ok(file)
 }
 
@@ -168,6 +166,23 @@ pub(crate) fn decode<F: Float>(bytes: &[u8]) -> Result<Stored<F>, FormatError> {
         counts: header.counts.into(),
     };
     Ok(Stored { state, belongs: header.belongs, metrics_bytes: header.metrics_bytes })
+}
+
+/// The state in these bytes, whatever run it belongs to.
+///
+/// # Errors
+/// [`FormatError`] if they are not a whole checkpoint of this precision.
+pub fn state<F: Float>(bytes: &[u8]) -> Result<State<F>, FormatError> {
+    decode(bytes).map(|stored| stored.state)
+}
+
+/// Writes the digest that fits the bytes into them, if they have a place for it: after a change by hand, or by a test
+/// that wants to be read beyond the digest.
+pub fn seal(bytes: &mut [u8]) {
+    if let Some(place) = digest_place(bytes) {
+        let digest = digest(bytes, place);
+        bytes[place..place + DIGITS].copy_from_slice(digest.as_bytes());
+    }
 }
 
 fn slot_name(index: usize) -> String {

@@ -13,3 +13,4 @@ mod format;
 pub(crate) use fingerprint::{Fingerprint, changed, data_digest, fingerprint};
 pub(crate) use folder::{Candidate, FIRST, FOLDER, Folder, candidates};
 pub(crate) use format::{Belongs, Stored, decode, encode};
+pub use format::{FormatError, seal, state};
