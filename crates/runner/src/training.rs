@@ -86,6 +86,7 @@ impl<F: Number> Training<'_, F> {
         let threads = self.threads()?;
         self.say_start(&state, threads.count());
         let mut saver = Saver { kept: state.counts.steps, ..self.saver(metrics.again()?, last) };
+        saver.folder.remove_old().map_err(Failure::io("remove", saver.folder.last()))?;
         let (epochs, samples) = (experiment.train.epochs, session.train.len() as u64);
         let mut watcher =
             Watcher::new(self.context.arguments.progress, console.verbosity(), metrics, epochs, samples);

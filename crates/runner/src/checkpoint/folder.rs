@@ -72,8 +72,8 @@ impl<'a> Folder<'a> {
         again(|| self.system.sync_folder(folder_of(&best)))
     }
 
-    /// What cannot be removed now is removed the next time.
-    fn remove_old(&self) -> io::Result<()> {
+    /// Removes what is too old; a process that was killed may not have come to it.
+    pub(crate) fn remove_old(&self) -> io::Result<()> {
         for (_, path) in older(&self.path).into_iter().skip(self.keep - 1) {
             again(|| self.system.remove(&path))?;
         }
