@@ -8,6 +8,12 @@ use chainrule_core::{Executor, Float};
 /// Numbers of a piece: below, waking a thread takes longer.
 const PIECE: usize = 1 << 17;
 
+/// Numbers below which no instructions are chosen.
+const FEW: usize = 64;
+
+/// Sums side by side.
+const LANES: usize = 32;
+
 /// Whether none of `numbers` is NaN or an infinity.
 #[inline]
 pub(crate) fn all<F: Float>(executor: &dyn Executor<F>, numbers: &[F]) -> bool {
@@ -26,12 +32,22 @@ pub(crate) fn all<F: Float>(executor: &dyn Executor<F>, numbers: &[F]) -> bool {
 
 #[inline]
 fn piece<F: Float>(numbers: &[F]) -> bool {
+    if numbers.len() < FEW {
+        return numbers.iter().all(|number| number.is_finite());
+    }
     wide(
         #[inline(always)]
         || {
-            // No way out of the loop, so that it becomes vector instructions.
-            let count = |bad: u32, number: &F| bad | u32::from(!number.is_finite());
-            numbers.iter().fold(0, count) == 0
+            // The difference is zero, or NaN for what is not finite; no way out of the loop, so that it becomes vector
+            // instructions.
+            let (chunks, rest) = numbers.as_chunks::<LANES>();
+            let mut lanes = [F::zero(); LANES];
+            for chunk in chunks {
+                for (lane, &number) in lanes.iter_mut().zip(chunk) {
+                    *lane += number - number;
+                }
+            }
+            lanes.iter().chain(rest).all(|number| number.is_finite())
         },
     )
 }
