@@ -38,13 +38,13 @@ fn piece<F: Float>(numbers: &[F]) -> bool {
     wide(
         #[inline(always)]
         || {
-            // The difference is zero, or NaN for what is not finite; no way out of the loop, so that it becomes vector
+            // The product is zero, or NaN for what is not finite; no way out of the loop, so that it becomes vector
             // instructions.
             let (chunks, rest) = numbers.as_chunks::<LANES>();
             let mut lanes = [F::zero(); LANES];
             for chunk in chunks {
                 for (lane, &number) in lanes.iter_mut().zip(chunk) {
-                    *lane += number - number;
+                    *lane += number * F::zero();
                 }
             }
             lanes.iter().chain(rest).all(|number| number.is_finite())
