@@ -49,7 +49,7 @@ pub enum Command {
     Train(TrainArgs),
     /// Go on with a run that was interrupted; what comes out is the same as without the interruption.
     Resume(ResumeArgs),
-    /// Train all trials of an experiment's [sweep] side by side, and rank them; again, to go on where it stopped.
+    /// Train all trials of an experiment's sweep side by side, and rank them; again, to go on where it stopped.
     Sweep(SweepArgs),
     /// Check an experiment and its data without training.
     Check(CheckArgs),
@@ -153,7 +153,7 @@ pub struct ResumeArgs {
 /// `sweep`.
 #[derive(Debug, Args)]
 pub struct SweepArgs {
-    /// The experiment, with its [sweep].
+    /// The experiment, with its table `sweep`.
     #[command(flatten)]
     pub experiment: ExperimentArgs,
     /// The directory of the runs; by default runs/NAME-sweep. What is finished there is not trained again.

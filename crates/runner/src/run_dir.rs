@@ -367,7 +367,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         RunDir::create(&all, &folder.path().join("run"), "config", b"state", Existing::Keep).unwrap();
         for at in 0..all.calls() {
-            for fault in [Fault::Error(std::io::ErrorKind::StorageFull), Fault::Gone] {
+            for fault in [Fault::Error(ErrorKind::StorageFull), Fault::Gone] {
                 let folder = tempfile::tempdir().unwrap();
                 let path = folder.path().join("run");
                 let system = Faulty::new(at, fault);

@@ -2,7 +2,7 @@
 //!
 //! `checkpoints/last` is the newest, `checkpoints/step-N` are the ones before it, `checkpoints/best` is the best. A new
 //! one is written beside them and synced; then `last` is renamed to `step-N`, and the new one to `last`. Whatever
-//! moment a process or a machine ends at, the newest whole one is found by [`candidates`]: `last` if there is one, else
+//! moment a process or a machine ends at, the newest whole one is found: `last` if there is one, else
 //! the highest `step-N`.
 
 mod counts;

@@ -66,7 +66,7 @@ pub struct TrainTable {
     #[serde(default = "one")]
     #[schemars(range(min = 1))]
     pub accumulate: usize,
-    /// What epochs are judged by, for [early_stopping], `save_best` and `reduce_on_plateau`: "running_loss", "train_loss", "validation_loss", or a metric of a part such as "validation_accuracy"; the validation loss, if absent, or without a validation part the running loss.
+    /// What epochs are judged by, for early stopping, `save_best` and `reduce_on_plateau`: "running_loss", "train_loss", "validation_loss", or a metric of a part such as "validation_accuracy"; the validation loss, if absent, or without a validation part the running loss.
     pub monitor: Option<String>,
     /// What happens when the loss of a batch or its gradient is not finite.
     #[serde(default)]
