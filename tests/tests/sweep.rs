@@ -173,3 +173,29 @@ fn a_directory_of_another_sweep_is_left_alone() {
     assert!(stderr.contains("this run is of another experiment than this trial"), "{stderr}");
     assert_eq!(runner.bytes("s/0/model.safetensors"), before);
 }
+
+#[test]
+fn an_interrupted_sweep_stores_its_trials_and_goes_on() {
+    let runner = Runner::new();
+    runner.write(
+        "x.toml",
+        format!("{}{GRID}", SGD.replace("every_steps = 4", "").replace("epochs = 40", "epochs = 3000")),
+    );
+    let mut command = runner.command(["sweep", "x.toml", "--out", "s", "--threads", "2"]);
+    let child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    while !runner.path("s/0").exists() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    std::thread::sleep(Duration::from_millis(30));
+    let signal = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(signal.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(stderr.contains("go on with `runner sweep x.toml --out s`"), "{stderr}");
+    assert!(runner.path("s/0/checkpoints/step-000000000000").is_file(), "{:?}", runner.entries());
+    runner.done(["sweep", "x.toml", "--out", "s", "-q"]);
+    runner.done(["sweep", "x.toml", "--out", "straight", "-q"]);
+    let ranking = |out: &str| runner.text(format!("{out}/ranking.csv")).replace(&format!("{out}/"), "");
+    assert_eq!(ranking("s"), ranking("straight"));
+}
