@@ -179,7 +179,7 @@ fn an_interrupted_sweep_stores_its_trials_and_goes_on() {
     let runner = Runner::new();
     runner.write(
         "x.toml",
-        format!("{}{GRID}", SGD.replace("every_steps = 4", "").replace("epochs = 40", "epochs = 3000")),
+        format!("{}{GRID}", SGD.replace("every_steps = 4", "").replace("epochs = 40", "epochs = 12000")),
     );
     let mut command = runner.command(["sweep", "x.toml", "--out", "s", "--threads", "2"]);
     let child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
@@ -187,7 +187,9 @@ fn an_interrupted_sweep_stores_its_trials_and_goes_on() {
         std::thread::sleep(Duration::from_millis(2));
     }
     std::thread::sleep(Duration::from_millis(30));
-    let signal = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    // Of the shell: not every system has a program of this name.
+    let kill = format!("kill -INT {}", child.id());
+    let signal = std::process::Command::new("sh").args(["-c", &kill]).status();
     assert!(signal.unwrap().success());
     let output = child.wait_with_output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
