@@ -12,7 +12,7 @@ use crate::memory;
 use crate::registry::Number;
 use crate::run_dir::{CONFIG, MODEL, MetricsFile, RESULT, RunDir};
 use crate::session::Session;
-use crate::storage::{self, Disk, read_bounded};
+use crate::storage::{self, read_bounded};
 use crate::training::{Context, Reached, Training};
 
 /// What came of it.
@@ -48,12 +48,12 @@ pub(crate) fn resume<F: Number>(
     }
     storage::remove_unfinished(run.path());
     metrics.cut(metrics_bytes)?;
-    let training = Training { context, experiment, session: &session, run, belongs: &belongs, system: &Disk };
+    let training = Training { context, experiment, session: &session, run, belongs: &belongs };
     if has_changed {
         // The state first: if only one of the two is written, the keys have to be allowed once more.
         training.saver(metrics.again()?, last).store(&state)?;
         last = Some(state.counts.steps);
-        storage::write_atomically(&Disk, &run.file(CONFIG), experiment.resolved_toml().as_bytes())?;
+        storage::write_atomically(context.system, &run.file(CONFIG), experiment.resolved_toml().as_bytes())?;
     }
     training.go_on(state, metrics, last).map(Resumed::Reached)
 }

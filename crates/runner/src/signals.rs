@@ -15,13 +15,17 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
+    /// Hears nothing: for who is not a program of its own.
+    pub fn never() -> Self {
+        Self { requested: Arc::new(AtomicBool::new(false)), signal: Arc::new(AtomicUsize::new(0)) }
+    }
+
     /// Listens from now on. Once a process; before, a signal ends it as usual, and nothing has been written yet.
     ///
     /// # Errors
     /// What the system says.
     pub fn listen() -> io::Result<Self> {
-        let interrupt =
-            Self { requested: Arc::new(AtomicBool::new(false)), signal: Arc::new(AtomicUsize::new(0)) };
+        let interrupt = Self::never();
         for signal in [SIGINT, SIGTERM] {
             // Runs before the flag is set, so not for the first signal.
             flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&interrupt.requested))?;

@@ -18,7 +18,7 @@ use crate::results;
 use crate::run_dir::{Existing, MetricsFile, RunDir};
 use crate::session::Session;
 use crate::signals::Interrupt;
-use crate::storage::{Disk, FileSystem};
+use crate::storage::FileSystem;
 use crate::weights::Weights;
 
 /// What every run of a process has in common.
@@ -28,6 +28,8 @@ pub(crate) struct Context<'a> {
     pub(crate) arguments: &'a TrainingArgs,
     pub(crate) interrupt: &'a Interrupt,
     pub(crate) console: Console,
+    /// What runs are written by.
+    pub(crate) system: &'a dyn FileSystem,
     /// The epoch after which a run waits.
     pub(crate) pause_after: Option<u64>,
 }
@@ -39,7 +41,6 @@ pub(crate) struct Training<'a, F> {
     pub(crate) session: &'a Session<F>,
     pub(crate) run: &'a RunDir,
     pub(crate) belongs: &'a Belongs,
-    pub(crate) system: &'a dyn FileSystem,
 }
 
 /// What a run came to.
@@ -68,9 +69,9 @@ pub(crate) fn start<F: Number>(
         preprocessing: session.preprocessing.clone(),
     };
     let checkpoint = encoded(session, &state, &belongs, 0)?;
-    let run = RunDir::create(&Disk, path, &experiment.resolved_toml(), &checkpoint, existing)?;
+    let run = RunDir::create(context.system, path, &experiment.resolved_toml(), &checkpoint, existing)?;
     let metrics = run.metrics()?;
-    let training = Training { context, experiment, session, run: &run, belongs: &belongs, system: &Disk };
+    let training = Training { context, experiment, session, run: &run, belongs: &belongs };
     training.go_on(state, metrics, Some(0))
 }
 
@@ -119,10 +120,10 @@ impl<F: Number> Training<'_, F> {
             return Ok(Reached { metrics, epochs: outcome.epochs, predictions: None });
         }
         let predictions = results::predictions(experiment, self.context.registry, session, &weights)?;
-        results::write_model(self.system, self.run.path(), experiment, session, &weights)?;
+        results::write_model(self.context.system, self.run.path(), experiment, session, &weights)?;
         let reached = (&outcome, &state.counts);
         let result = results::result_json(experiment, session, &weights, reached, &evaluations, &predictions);
-        results::write_result(self.system, self.run.path(), &result)?;
+        results::write_result(self.context.system, self.run.path(), &result)?;
         self.say_end(&result, &evaluations);
         let table = || results::prediction_table(experiment, &predictions);
         let predictions = (!predictions.is_empty()).then(table);
@@ -133,7 +134,7 @@ impl<F: Number> Training<'_, F> {
     pub(crate) fn saver(&self, metrics: MetricsFile, last: Option<u64>) -> Saver<'_, F> {
         let keep = self.experiment.checkpoint.keep_last;
         Saver {
-            folder: Folder::new(self.system, self.run.path(), keep, last),
+            folder: Folder::new(self.context.system, self.run.path(), keep, last),
             session: self.session,
             belongs: self.belongs,
             metrics,
@@ -275,3 +276,6 @@ fn encoded<F: Float>(
     let encoded = encode(state, session.optimizer.slots(), belongs, metrics_bytes);
     encoded.map_err(|error| Failure::io("encode", "a checkpoint")(std::io::Error::other(error)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@ use crate::resume::{self, Resumed};
 use crate::run_dir::{CONFIG, RunDir};
 use crate::signals::Interrupt;
 use crate::spec::Dtype;
+use crate::storage::Disk;
 use crate::training::Context;
 
 /// Goes on with a run. What comes out is what would have come out without the interruption.
@@ -31,6 +32,7 @@ pub fn run(arguments: &ResumeArgs, registry: &Registry, console: Console) -> Res
         arguments: &arguments.training,
         interrupt: &interrupt,
         console,
+        system: &Disk,
         pause_after: None,
     };
     let resumed = match experiment.dtype {

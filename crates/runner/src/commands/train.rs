@@ -10,6 +10,7 @@ use crate::run_dir::{Existing, RunDir};
 use crate::session::Session;
 use crate::signals::Interrupt;
 use crate::spec::Dtype;
+use crate::storage::Disk;
 use crate::training::{self, Context};
 
 /// Trains an experiment and writes its run directory.
@@ -44,6 +45,7 @@ fn train<F: Number>(
         arguments: &arguments.training,
         interrupt: &interrupt,
         console,
+        system: &Disk,
         pause_after: None,
     };
     let reached = training::start(context, experiment, &session, (&path, existing))?;

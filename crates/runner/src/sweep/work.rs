@@ -21,6 +21,7 @@ use crate::run_dir::{CONFIG, Existing, MODEL, RESULT, RunDir};
 use crate::session::Session;
 use crate::signals::Interrupt;
 use crate::spec::{Dtype, HalvingSpec};
+use crate::storage::Disk;
 use crate::training::{Context, Reached, start};
 
 /// What all trials have in common.
@@ -94,6 +95,7 @@ impl Sweeper<'_> {
             arguments: &arguments,
             interrupt: self.interrupt,
             console: Console::new(Verbosity::Quiet),
+            system: &Disk,
             pause_after,
         };
         let path = self.path(trial);
