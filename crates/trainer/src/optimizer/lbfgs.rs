@@ -95,6 +95,13 @@ struct Ring {
 }
 
 impl Ring {
+    /// As the numbers of a memory say. They may come from a file that anybody wrote: whatever they are, every place is one
+    /// of the history.
+    fn of(numbers: &[f64], size: usize) -> Self {
+        // Counts are small whole numbers, which f64 holds exactly; a cast ends at its limits.
+        Self { size, pairs: (numbers[0] as usize).min(size), next: numbers[1] as usize % size }
+    }
+
     /// The place of a pair, 0 the oldest.
     fn place(self, age: usize) -> usize {
         (self.next + self.size - self.pairs + age) % self.size
@@ -161,9 +168,7 @@ impl<F: Float> Joint<F> for Lbfgs {
         (theta, gradient): (&mut [F], &[F]),
         memory: &mut Memory<F>,
     ) {
-        // Counts are small whole numbers, which f64 holds exactly.
-        let (pairs, next) = (memory.numbers[0] as usize, memory.numbers[1] as usize);
-        let mut ring = Ring { size: self.history, pairs, next };
+        let mut ring = Ring::of(&memory.numbers, self.history);
         let mut rate = learning_rate;
         if number == 1 {
             ring = Ring { size: self.history, pairs: 0, next: 0 };
@@ -315,5 +320,18 @@ mod tests {
     fn a_history_of_nothing_is_refused() {
         assert!(Lbfgs::new().with_history(0).is_err() && Lbfgs::new().with_history(101).is_err());
         assert_eq!(Optimizer::<f64>::slots(&Lbfgs::new().with_history(1).unwrap()).len(), 4);
+    }
+
+    #[test]
+    fn a_memory_of_any_numbers_is_none_to_fall_over() {
+        let lbfgs = Lbfgs::new().with_history(3).unwrap();
+        for wild in [f64::NAN, f64::INFINITY, -1.0, 3.0, 4.0, 1e300] {
+            let mut memory = Memory::<f64>::new(&lbfgs, 2);
+            memory.numbers.fill(wild);
+            let (mut theta, gradient) = ([1.0, 2.0], [0.5, 0.25]);
+            Joint::update(&lbfgs, &[Group::new(0..2)], (5, 0.1), (&mut theta, &gradient), &mut memory);
+            Joint::update(&lbfgs, &[Group::new(0..2)], (6, 0.1), (&mut theta, &gradient), &mut memory);
+            assert!(memory.numbers[0] <= 3.0 && memory.numbers[1] < 3.0, "{wild}: {:?}", memory.numbers);
+        }
     }
 }
