@@ -19,7 +19,7 @@ use chainrule_core::{
     Shape, TargetKind, Workspace, initialize, parameter_count,
 };
 use chainrule_tests::{chain, classes, dense, numbers, vector};
-use chainrule_trainer::optimizer::{Clip, DecayOn, Memory, groups, update};
+use chainrule_trainer::optimizer::{Clip, DecayOn, Memory, Moments, groups, update};
 use chainrule_trainer::schedule::{Cosine, Warmup};
 use chainrule_trainer::{
     Adadelta, Adagrad, Adam, Adamax, AmsGrad, Dataset, Forget, Lbfgs, Lion, Nadam, Optimizer, Order, RmsProp,
@@ -217,9 +217,9 @@ fn optimizers<F: Float>() -> Vec<Box<dyn Optimizer<F>>> {
         Box::new(RmsProp::new().with_momentum(0.9).centered()),
         Box::new(Adagrad::new()),
         Box::new(Adadelta::new()),
-        Box::new(AmsGrad::new()),
-        Box::new(Nadam::new()),
-        Box::new(Adamax::new()),
+        Box::new(AmsGrad::new(Moments::default())),
+        Box::new(Nadam::new(Moments::default(), 4e-3)),
+        Box::new(Adamax::new(Moments::default())),
         Box::new(Lbfgs::new()),
         Box::new(Lion::new()),
         Box::new(Rprop::new()),

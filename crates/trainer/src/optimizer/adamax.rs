@@ -3,7 +3,7 @@
 use chainrule_core::Float;
 use chainrule_core::simd::wide;
 
-use super::{Optimizer, Step};
+use super::{Moments, Optimizer, Step};
 
 /// `θ <- θ - η m̂ / u`, with PyTorch's formulas and defaults.
 ///
@@ -21,37 +21,13 @@ use super::{Optimizer, Step};
 /// correction.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adamax {
-    beta1: f64,
-    beta2: f64,
-    epsilon: f64,
-    weight_decay: f64,
+    moments: Moments,
 }
 
 impl Adamax {
-    /// Adamax with β₁ = 0.9, β₂ = 0.999, ε = 1e-8 and no weight decay.
-    pub fn new() -> Self {
-        Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 }
-    }
-
-    /// With other shares of the old means, both at least 0 and less than 1.
-    pub fn with_betas(self, beta1: f64, beta2: f64) -> Self {
-        Self { beta1, beta2, ..self }
-    }
-
-    /// With another `ε`.
-    pub fn with_epsilon(self, epsilon: f64) -> Self {
-        Self { epsilon, ..self }
-    }
-
-    /// With weight decay.
-    pub fn with_weight_decay(self, weight_decay: f64) -> Self {
-        Self { weight_decay, ..self }
-    }
-}
-
-impl Default for Adamax {
-    fn default() -> Self {
-        Self::new()
+    /// Adamax with these settings.
+    pub fn new(moments: Moments) -> Self {
+        Self { moments }
     }
 }
 
@@ -63,9 +39,10 @@ impl<F: Float> Optimizer<F> for Adamax {
     #[inline]
     fn update(&self, step: Step<'_>, theta: &mut [F], gradient: &[F], slots: &mut [&mut [F]]) {
         let [first, largest] = slots else { unreachable!("as many vectors as `slots` names") };
-        let decay = F::of(step.weight_decay(self.weight_decay));
-        let (new1, beta2, epsilon) = (F::of(1.0 - self.beta1), F::of(self.beta2), F::of(self.epsilon));
-        let rate = F::of(step.learning_rate / (1.0 - self.beta1.powf(step.number as f64)));
+        let decay = F::of(step.weight_decay(self.moments.weight_decay));
+        let (new1, beta2, epsilon) =
+            (F::of(1.0 - self.moments.beta1), F::of(self.moments.beta2), F::of(self.moments.epsilon));
+        let rate = F::of(step.learning_rate / (1.0 - self.moments.beta1.powf(step.number as f64)));
 
         let memory = first.iter_mut().zip(largest.iter_mut());
         wide(
@@ -90,15 +67,17 @@ mod tests {
     #[test]
     fn follows_the_formulas_by_hand() {
         // m̂ = u = 1 at first. Then g = 0.9, m = 0.18, m̂ = 0.18 / 0.19, u = 0.999.
-        assert!((descend(&Adamax::new(), 1) - 0.9).abs() < 1e-8);
-        assert!((descend(&Adamax::new(), 2) - (0.9 - 0.1 * 0.18 / 0.19 / 0.999)).abs() < 1e-8);
+        assert!((descend(&Adamax::new(Moments::default()), 1) - 0.9).abs() < 1e-8);
+        assert!(
+            (descend(&Adamax::new(Moments::default()), 2) - (0.9 - 0.1 * 0.18 / 0.19 / 0.999)).abs() < 1e-8
+        );
     }
 
     #[test]
     fn stands_still_without_a_gradient() {
         let (mut theta, mut m, mut u) = ([1.0], [0.0], [0.0]);
         let step = Step { number: 1, learning_rate: 0.1, decays: true, weight_decay: None, numbers: &[] };
-        Adamax::new().update(step, &mut theta, &[0.0], &mut [&mut m, &mut u]);
+        Adamax::new(Moments::default()).update(step, &mut theta, &[0.0], &mut [&mut m, &mut u]);
         assert_eq!(theta, [1.0]);
     }
 }

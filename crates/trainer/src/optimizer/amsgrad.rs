@@ -3,7 +3,7 @@
 use chainrule_core::Float;
 use chainrule_core::simd::wide;
 
-use super::{Optimizer, Step};
+use super::{Moments, Optimizer, Step};
 
 /// `θ <- θ - η m̂ / (√v̂ + ε)` with the largest `v` so far, with PyTorch's formulas and defaults.
 ///
@@ -21,37 +21,13 @@ use super::{Optimizer, Step};
 /// a gradient never rises, and the proof of convergence holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AmsGrad {
-    beta1: f64,
-    beta2: f64,
-    epsilon: f64,
-    weight_decay: f64,
+    moments: Moments,
 }
 
 impl AmsGrad {
-    /// AMSGrad with β₁ = 0.9, β₂ = 0.999, ε = 1e-8 and no weight decay.
-    pub fn new() -> Self {
-        Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 }
-    }
-
-    /// With other shares of the old means, both at least 0 and less than 1.
-    pub fn with_betas(self, beta1: f64, beta2: f64) -> Self {
-        Self { beta1, beta2, ..self }
-    }
-
-    /// With another `ε`.
-    pub fn with_epsilon(self, epsilon: f64) -> Self {
-        Self { epsilon, ..self }
-    }
-
-    /// With weight decay.
-    pub fn with_weight_decay(self, weight_decay: f64) -> Self {
-        Self { weight_decay, ..self }
-    }
-}
-
-impl Default for AmsGrad {
-    fn default() -> Self {
-        Self::new()
+    /// AMSGrad with these settings.
+    pub fn new(moments: Moments) -> Self {
+        Self { moments }
     }
 }
 
@@ -63,12 +39,13 @@ impl<F: Float> Optimizer<F> for AmsGrad {
     #[inline]
     fn update(&self, step: Step<'_>, theta: &mut [F], gradient: &[F], slots: &mut [&mut [F]]) {
         let [first, second, largest] = slots else { unreachable!("as many vectors as `slots` names") };
-        let decay = F::of(step.weight_decay(self.weight_decay));
-        let (new1, beta2, new2) = (F::of(1.0 - self.beta1), F::of(self.beta2), F::of(1.0 - self.beta2));
+        let decay = F::of(step.weight_decay(self.moments.weight_decay));
+        let (new1, beta2, new2) =
+            (F::of(1.0 - self.moments.beta1), F::of(self.moments.beta2), F::of(1.0 - self.moments.beta2));
         let number = step.number as f64;
-        let rate = F::of(step.learning_rate / (1.0 - self.beta1.powf(number)));
-        let correction = F::of(1.0 / (1.0 - self.beta2.powf(number)).sqrt());
-        let epsilon = F::of(self.epsilon);
+        let rate = F::of(step.learning_rate / (1.0 - self.moments.beta1.powf(number)));
+        let correction = F::of(1.0 / (1.0 - self.moments.beta2.powf(number)).sqrt());
+        let epsilon = F::of(self.moments.epsilon);
 
         let moments = first.iter_mut().zip(second.iter_mut()).zip(largest.iter_mut());
         wide(
@@ -95,14 +72,14 @@ mod tests {
     #[test]
     fn is_adam_while_the_gradient_grows() {
         let rising = |theta: f64| 3.0 - theta;
-        assert_eq!(follow(&AmsGrad::new(), 9, rising), follow(&Adam::new(), 9, rising));
-        assert!((descend(&AmsGrad::new(), 1) - 0.9).abs() < 1e-8);
+        assert_eq!(follow(&AmsGrad::new(Moments::default()), 9, rising), follow(&Adam::new(), 9, rising));
+        assert!((descend(&AmsGrad::new(Moments::default()), 1) - 0.9).abs() < 1e-8);
     }
 
     #[test]
     fn does_not_forget_the_largest_gradient() {
         // Without betas m = g: the first step is 0.1 long, and the second 0.1 times 0.9 / 1, where Adam's is 0.1 again.
-        let forgetful = AmsGrad::new().with_betas(0.0, 0.0);
+        let forgetful = AmsGrad::new(Moments { beta1: 0.0, beta2: 0.0, ..Moments::default() });
         assert!((descend(&forgetful, 2) - 0.81).abs() < 1e-7);
     }
 }

@@ -3,7 +3,7 @@
 use chainrule_core::Float;
 use chainrule_core::simd::wide;
 
-use super::{Optimizer, Step};
+use super::{Moments, Optimizer, Step};
 
 /// `θ <- θ - η (µ' m̂' + (1 - µ) ĝ) / (√v̂ + ε)`, with PyTorch's formulas and defaults.
 ///
@@ -23,48 +23,19 @@ use super::{Optimizer, Step};
 /// gradients in a mean with changing momentum add up to 1 less the product of all `µ`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Nadam {
-    beta1: f64,
-    beta2: f64,
-    epsilon: f64,
-    weight_decay: f64,
+    moments: Moments,
     momentum_decay: f64,
 }
 
 impl Nadam {
-    /// NAdam with β₁ = 0.9, β₂ = 0.999, ε = 1e-8, ψ = 0.004 and no weight decay.
-    pub fn new() -> Self {
-        Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0, momentum_decay: 4e-3 }
-    }
-
-    /// With other shares of the old means, both at least 0 and less than 1.
-    pub fn with_betas(self, beta1: f64, beta2: f64) -> Self {
-        Self { beta1, beta2, ..self }
-    }
-
-    /// With another `ε`.
-    pub fn with_epsilon(self, epsilon: f64) -> Self {
-        Self { epsilon, ..self }
-    }
-
-    /// With weight decay.
-    pub fn with_weight_decay(self, weight_decay: f64) -> Self {
-        Self { weight_decay, ..self }
-    }
-
-    /// With another `ψ`, at least 0.
-    pub fn with_momentum_decay(self, momentum_decay: f64) -> Self {
-        Self { momentum_decay, ..self }
+    /// NAdam with these settings and `ψ`, the momentum decay, at least 0; PyTorch's is 0.004.
+    pub fn new(moments: Moments, momentum_decay: f64) -> Self {
+        Self { moments, momentum_decay }
     }
 
     /// `µₜ`.
     fn momentum(&self, number: f64) -> f64 {
-        self.beta1 * (1.0 - 0.5 * 0.96f64.powf(number * self.momentum_decay))
-    }
-}
-
-impl Default for Nadam {
-    fn default() -> Self {
-        Self::new()
+        self.moments.beta1 * (1.0 - 0.5 * 0.96f64.powf(number * self.momentum_decay))
     }
 }
 
@@ -88,14 +59,15 @@ impl<F: Float> Optimizer<F> for Nadam {
         let ([first, second], &[product]) = (slots, step.numbers) else {
             unreachable!("as much memory as is named")
         };
-        let decay = F::of(step.weight_decay(self.weight_decay));
-        let (new1, beta2, new2) = (F::of(1.0 - self.beta1), F::of(self.beta2), F::of(1.0 - self.beta2));
+        let decay = F::of(step.weight_decay(self.moments.weight_decay));
+        let (new1, beta2, new2) =
+            (F::of(1.0 - self.moments.beta1), F::of(self.moments.beta2), F::of(1.0 - self.moments.beta2));
         let number = step.number as f64;
         let (now, next) = (self.momentum(number), self.momentum(number + 1.0));
         let of_gradient = F::of(step.learning_rate * (1.0 - now) / (1.0 - product));
         let of_mean = F::of(step.learning_rate * next / (1.0 - product * next));
-        let correction = F::of(1.0 / (1.0 - self.beta2.powf(number)).sqrt());
-        let epsilon = F::of(self.epsilon);
+        let correction = F::of(1.0 / (1.0 - self.moments.beta2.powf(number)).sqrt());
+        let epsilon = F::of(self.moments.epsilon);
 
         let moments = first.iter_mut().zip(second.iter_mut());
         wide(
@@ -120,14 +92,14 @@ mod tests {
     #[test]
     fn follows_the_formulas_by_hand() {
         // ψ = 0: µ = 0.45 always. m = 0.1, √v̂ = 1: 0.45 · 0.1 / (1 - 0.45²) + 0.55 / (1 - 0.45).
-        let constant = Nadam::new().with_momentum_decay(0.0);
+        let constant = Nadam::new(Moments::default(), 0.0);
         let expected = 1.0 - 0.1 * (0.045 / (1.0 - 0.2025) + 1.0);
         assert!((descend(&constant, 1) - expected).abs() < 1e-8);
     }
 
     #[test]
     fn multiplies_the_momentum_of_every_step() {
-        let nadam = Nadam::new();
+        let nadam = Nadam::new(Moments::default(), 4e-3);
         let mut numbers = [0.0];
         for number in 1..=3 {
             Optimizer::<f64>::begin(&nadam, number, &mut numbers);

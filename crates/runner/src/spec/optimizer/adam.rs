@@ -1,6 +1,7 @@
 //! Adam and its relatives.
 
 use chainrule_core::Float;
+use chainrule_trainer::optimizer::Moments;
 use chainrule_trainer::{Adam, Adamax, AmsGrad, Nadam, Optimizer};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -102,8 +103,8 @@ impl Spec for AmsGradSpec {
 
 impl OptimizerSpec for AmsGradSpec {
     fn build<F: Float>(&self) -> Result<Box<dyn Optimizer<F>>, BuildError> {
-        let amsgrad = AmsGrad::new().with_betas(self.beta1, self.beta2).with_epsilon(self.epsilon);
-        Ok(Box::new(amsgrad.with_weight_decay(self.weight_decay)))
+        let &Self { beta1, beta2, epsilon, weight_decay } = self;
+        Ok(Box::new(AmsGrad::new(Moments { beta1, beta2, epsilon, weight_decay })))
     }
 }
 
@@ -139,9 +140,9 @@ impl Spec for NadamSpec {
 
 impl OptimizerSpec for NadamSpec {
     fn build<F: Float>(&self) -> Result<Box<dyn Optimizer<F>>, BuildError> {
-        let nadam = Nadam::new().with_betas(self.beta1, self.beta2).with_epsilon(self.epsilon);
-        let nadam = nadam.with_momentum_decay(self.momentum_decay);
-        Ok(Box::new(nadam.with_weight_decay(self.weight_decay)))
+        let &Self { beta1, beta2, epsilon, weight_decay, momentum_decay } = self;
+        let moments = Moments { beta1, beta2, epsilon, weight_decay };
+        Ok(Box::new(Nadam::new(moments, momentum_decay)))
     }
 }
 
@@ -177,7 +178,7 @@ impl Spec for AdamaxSpec {
 
 impl OptimizerSpec for AdamaxSpec {
     fn build<F: Float>(&self) -> Result<Box<dyn Optimizer<F>>, BuildError> {
-        let adamax = Adamax::new().with_betas(self.beta1, self.beta2).with_epsilon(self.epsilon);
-        Ok(Box::new(adamax.with_weight_decay(self.weight_decay)))
+        let &Self { beta1, beta2, epsilon, weight_decay } = self;
+        Ok(Box::new(Adamax::new(Moments { beta1, beta2, epsilon, weight_decay })))
     }
 }
