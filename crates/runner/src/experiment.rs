@@ -1,5 +1,7 @@
 //! An experiment as it will run: file, `extends` and `--set` merged, checked, and every default filled in.
 
+mod checks;
+mod complete;
 mod groups;
 mod rest;
 mod schemas;
@@ -13,11 +15,11 @@ use chainrule_trainer::optimizer::Tuning;
 use chainrule_trainer::schedule::{Constant, Warmup};
 
 use crate::conform::Schema;
-use crate::data::{self, DataCommon};
+use crate::data::DataCommon;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::{self, Loaded, Node, Place, Sources, Table, Value};
 use crate::error::Failure;
-use crate::model::{ModelPlan, ModelSource, made_up_name};
+use crate::model::{ModelPlan, ModelSource};
 use crate::registry::{BuildError, BuildLoss, Entry, Number, Outputs, Registry, RunLength, find};
 use crate::session;
 use crate::spec::{
@@ -25,10 +27,11 @@ use crate::spec::{
     ScheduleCommon, Sweep, TrainTable,
 };
 
+use checks::{check_exclusive, check_fractions, check_metrics, check_name};
+use complete::{
+    forget_initializers_of_ties, inherit_initializers, keys_of_ties, make_paths_absolute, name_everything,
+};
 pub use schemas::Schemas;
-
-/// The longest name of an experiment, which becomes a directory's.
-const LONGEST_NAME: usize = 100;
 
 /// A checked experiment.
 #[derive(Debug)]
@@ -422,180 +425,4 @@ fn common_keys<T: serde::de::DeserializeOwned>(
     let keys = Node::new(Value::Table(keys), place);
     document::deserialize(&keys)
         .map_err(|error| Diagnostic::new(format!("[{name}]: {error}")).at(place).into())
-}
-
-/// A loss is given in one of two ways, and so is the shape of the inputs.
-fn check_exclusive(root: &Node, mistakes: &mut Diagnostics) {
-    if let (Some(loss), Some(_)) = (root.at(&["loss"]), root.at(&["outputs"])) {
-        let message = "[loss] and [[outputs]] exclude each other: each output has its own loss";
-        let help = "remove [loss], or the outputs";
-        mistakes.push(Diagnostic::new(message).at(loss.place).help(help));
-    }
-    if let (Some(_), Some(steps)) =
-        (root.at(&["checkpoint", "every_epochs"]), root.at(&["checkpoint", "every_steps"]))
-    {
-        let message = "checkpoint.every_epochs and checkpoint.every_steps exclude each other";
-        mistakes.push(Diagnostic::new(message).at(steps.place).help("remove one of them"));
-    }
-    if let (Some(shape), Some(_)) = (root.at(&["model", "input_shape"]), root.at(&["inputs"])) {
-        let message = "model.input_shape and [[inputs]] exclude each other: each input has its own shape";
-        mistakes.push(Diagnostic::new(message).at(shape.place).help("remove `input_shape`"));
-    }
-}
-
-/// Something is left to train on.
-fn check_fractions(root: &Node, data: DataCommon, mistakes: &mut Diagnostics) {
-    if data.validation + data.test < 1.0 {
-        return;
-    }
-    let place = |key| root.at(&["data", key]).map(|node| node.place).filter(|place| !place.is_none());
-    let message = format!(
-        "data.validation and data.test must be less than 1 together, found {} and {}",
-        data.validation, data.test
-    );
-    let place = place("test").or(place("validation")).unwrap_or(root.place);
-    mistakes.push(Diagnostic::new(message).at(place).help("what they leave is trained on"));
-}
-
-/// Each metric is asked for once.
-fn check_metrics(root: &Node, metrics: &MetricsTable, mistakes: &mut Diagnostics) {
-    let names = root.at(&["metrics", "report"]).and_then(Node::as_array).unwrap_or_default();
-    for (index, (metric, node)) in metrics.report.iter().zip(names).enumerate() {
-        if metrics.report[..index].contains(metric) {
-            let message = format!("metrics.report has {} twice", Metric::from(*metric).name());
-            mistakes.push(Diagnostic::new(message).at(node.place));
-        }
-    }
-}
-
-/// Gives the experiment the name of its file and every layer without a name `TYPE_N`.
-fn name_everything(root: &mut Node, path: &Path) {
-    let Some(table) = root.as_table_mut() else { return };
-    if !table.contains_key("name") {
-        let stem =
-            path.file_stem().map_or_else(|| "experiment".into(), |stem| stem.to_string_lossy().into_owned());
-        table.insert("name", Place::none(), Node::new(Value::String(stem), Place::none()));
-    }
-    for_each_layer(layers_mut(root), &mut |index, layer| {
-        let name = made_up_name(index, type_of(layer));
-        if !layer.contains_key("name") {
-            layer.insert("name", Place::none(), Node::new(Value::String(name), Place::none()));
-        }
-    });
-}
-
-/// Gives every layer that takes `weight_init` or `bias_init` and has none that of `[model]`.
-fn inherit_initializers(root: &mut Node, registry: &Registry) {
-    for key in ["weight_init", "bias_init"] {
-        let Some(default) = root.at(&["model", key]).cloned() else { continue };
-        for_each_layer(layers_mut(root), &mut |_, layer| {
-            let takes = find(registry.layers(), type_of(layer))
-                .is_some_and(|entry| entry.schema["properties"].get(key).is_some());
-            if takes && !layer.contains_key(key) {
-                layer.insert(key, default.place, default.clone());
-            }
-        });
-    }
-}
-
-/// A tied layer has no parameters of its own: keys that say how they start or are trained would say nothing.
-fn keys_of_ties(root: &mut Node) -> Diagnostics {
-    let mut mistakes = Diagnostics::new();
-    for_each_layer(layers_mut(root), &mut |_, layer| {
-        let Some(tie) = layer.get("tie").and_then(Node::as_str) else { return };
-        let unused = |key: &str, value: &Value| match value {
-            Value::Boolean(trainable) => key == "trainable" && !trainable,
-            Value::Float(rate) => key == "lr_mult" && *rate != 1.0,
-            Value::Integer(rate) => key == "lr_mult" && *rate != 1,
-            _ => is_initializer(key),
-        };
-        for entry in layer.iter().filter(|entry| unused(&entry.key, &entry.node.value)) {
-            let message = format!(
-                "`{}` of a tied layer would say nothing: its parameters are those of \"{tie}\"",
-                entry.key
-            );
-            let help = format!("set it in \"{tie}\"");
-            mistakes.push(Diagnostic::new(message).at(entry.key_place).help(help));
-        }
-    });
-    mistakes
-}
-
-/// Takes what tied layers inherited, so that the resolved file says only what is so.
-fn forget_initializers_of_ties(root: &mut Node) {
-    for_each_layer(layers_mut(root), &mut |_, layer| {
-        if layer.contains_key("tie") {
-            let keys: Vec<String> = layer.iter().map(|entry| entry.key.clone()).collect();
-            keys.iter().filter(|key| is_initializer(key)).for_each(|key| drop(layer.remove(key)));
-        }
-    });
-}
-
-/// `weight_init`, `recurrent_init`, `bias_init`.
-fn is_initializer(key: &str) -> bool {
-    key.ends_with("_init")
-}
-
-fn type_of(layer: &Table) -> &str {
-    layer.get("type").and_then(Node::as_str).unwrap_or_default()
-}
-
-/// Visits every layer with its index in its list, those within others too; the tree is no deeper than a document.
-fn for_each_layer(layers: &mut [Node], visit: &mut dyn FnMut(usize, &mut Table)) {
-    for (index, layer) in layers.iter_mut().enumerate() {
-        let Some(layer) = layer.as_table_mut() else { continue };
-        visit(index, layer);
-        if let Some(Node { value: Value::Array(within), .. }) = layer.get_mut("layers") {
-            for_each_layer(within, visit);
-        }
-    }
-}
-
-fn layers_mut(root: &mut Node) -> &mut [Node] {
-    let layers = root
-        .as_table_mut()
-        .and_then(|root| root.get_mut("model"))
-        .and_then(Node::as_table_mut)
-        .and_then(|model| model.get_mut("layers"));
-    match layers {
-        Some(Node { value: Value::Array(layers), .. }) => layers,
-        _ => &mut [],
-    }
-}
-
-/// Paths are relative to the file that they stand in; those of `--set` to the working directory.
-fn make_paths_absolute(root: &mut Node, sources: &Sources) {
-    let of_data = data::PATHS.iter().map(|&key| ("data", key));
-    for (table, key) in std::iter::once(("model", "initial_weights")).chain(of_data) {
-        let table = root.as_table_mut().and_then(|root| root.get_mut(table)).and_then(Node::as_table_mut);
-        match table.and_then(|table| table.get_mut(key)) {
-            Some(Node { value: Value::Array(paths), .. }) => {
-                paths.iter_mut().for_each(|path| make_absolute(path, sources));
-            }
-            Some(path) => make_absolute(path, sources),
-            None => {}
-        }
-    }
-}
-
-fn make_absolute(node: &mut Node, sources: &Sources) {
-    let Some(path) = node.as_str() else { return };
-    let path = sources.directory(node.place).unwrap_or(Path::new("")).join(path);
-    let absolute = std::path::absolute(&path).unwrap_or(path);
-    node.value = Value::String(absolute.to_string_lossy().into_owned());
-}
-
-/// The name becomes the run directory's.
-fn check_name(root: &Node, mistakes: &mut Diagnostics) {
-    let Some(node) = root.at(&["name"]) else { return };
-    let name = node.as_str().unwrap_or_default();
-    let bad = |c: char| c == '/' || c == '\\' || c.is_control();
-    let message = if name.is_empty() || name == "." || name == ".." || name.contains(bad) {
-        "the name of the experiment must be usable as the name of a directory"
-    } else if name.len() > LONGEST_NAME {
-        "the name of the experiment is too long for a directory"
-    } else {
-        return;
-    };
-    mistakes.push(Diagnostic::new(message).at(node.place).help("set `name`, such as name = \"gender\""));
 }
