@@ -32,7 +32,8 @@ impl<F: Float> Accumulated<F> {
 
     /// Writes the gradient of the mean over all `terms` terms and empties the sum.
     pub(crate) fn take_mean(&mut self, gradient: &mut [F], terms: f64) {
-        let share = F::of(1.0 / terms);
+        // Nothing but padding has no terms, and no gradient.
+        let share = F::of(if terms > 0.0 { 1.0 / terms } else { 0.0 });
         for (sum, gradient) in self.sum.iter_mut().zip(gradient) {
             *gradient = share * *sum;
             *sum = F::zero();

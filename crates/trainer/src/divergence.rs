@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use chainrule_core::{Ctx, Draw, Executor, Float, Inline, Parameter, Workspace};
+use chainrule_core::{Ctx, Draw, Executor, Float, Parameter, Workspace};
 
 use crate::dataset::Gathered;
-use crate::{Error, State, Trainer};
+use crate::{Error, State, Trainer, finite};
 
 /// Samples that are named at most.
 const NAMED: usize = 5;
@@ -55,6 +55,13 @@ pub enum NotFinite {
         /// NaN or an infinity.
         value: f64,
     },
+    /// A running statistic, though loss and gradient were finite.
+    Statistic {
+        /// Its tensor.
+        tensor: String,
+        /// NaN or an infinity.
+        value: f64,
+    },
     /// The loss over a part of the data after an epoch.
     Evaluation {
         /// Which part.
@@ -76,7 +83,9 @@ impl fmt::Display for Divergence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = format!("in epoch {}, step {}", self.epoch, self.step);
         match &self.what {
-            NotFinite::Parameter { tensor, value } => write!(f, "`{tensor}` became {value} {place}"),
+            NotFinite::Parameter { tensor, value } | NotFinite::Statistic { tensor, value } => {
+                write!(f, "`{tensor}` became {value} {place}")
+            }
             NotFinite::Output { layer, loss } => {
                 write!(f, "the loss became {loss} {place}: the output of layer \"{layer}\" is not finite")
             }
@@ -93,10 +102,14 @@ impl fmt::Display for Divergence {
         }?;
         match (&self.samples[..], self.batch) {
             (_, 0) => Ok(()),
-            ([], batch) => write!(f, "; by none of its {batch} sample(s) alone"),
+            ([], batch) => write!(f, "; by none of the {batch} sample(s) of the step alone"),
             (samples, batch) => {
                 let names: Vec<String> = samples.iter().map(u32::to_string).collect();
-                write!(f, "; by sample(s) {} of its {batch}, counted from 0", names.join(", "))
+                write!(
+                    f,
+                    "; by sample(s) {} of the training set, counted from 0, of {batch} in the step",
+                    names.join(", ")
+                )
             }
         }
     }
@@ -125,7 +138,7 @@ pub(crate) fn first_tensor<F: Float>(parameters: &[Parameter], vector: &[F]) -> 
     None
 }
 
-/// Repeats the step, whose parameters have not been changed, and looks at everything in it.
+/// Repeats the step, which has not been taken, and looks at everything in it. `state` is as it was before.
 pub(crate) fn find<F: Float>(
     trainer: &Trainer<'_, F>,
     executor: &dyn Executor<F>,
@@ -133,26 +146,29 @@ pub(crate) fn find<F: Float>(
     batch: Batch<'_>,
 ) -> Result<Divergence, Error> {
     let parameters = trainer.objective.parameters();
+    let (epoch, step) = (state.counts.epochs + 1, state.counts.steps);
+    if let Some(found) = first_tensor(&parameters, &state.theta) {
+        // The step before did that, not these samples; it was of the epoch before, if none of this one is taken.
+        let epoch = if state.counts.samples == 0 { state.counts.epochs.max(1) } else { epoch };
+        let what = NotFinite::parameter(found);
+        return Ok(Divergence { what, epoch, step, batch: 0, samples: Vec::new() });
+    }
+    let rows = trainer.settings.batch_size.min(batch.samples.len());
     let mut search = Search {
         trainer,
         executor,
         state,
         gradient: vec![F::zero(); state.theta.len()],
         buffers: state.buffers.clone(),
-        gathered: Gathered::new(trainer.train, trainer.settings.batch_size.min(batch.samples.len())),
-        workspace: Workspace::new(
-            trainer.objective.network(),
-            trainer.settings.batch_size.min(batch.samples.len()),
-        )?,
+        gathered: Gathered::new(trainer.train, rows),
+        workspace: Workspace::new(trainer.objective.network(), rows)?,
     };
-    let what = match first_tensor(&parameters, &state.theta) {
-        Some(found) => NotFinite::parameter(found),
-        None => search.in_batches(&parameters, &batch),
-    };
-    let alone = |&&sample: &&u32| search.is_bad_alone(sample);
-    let samples = batch.samples.iter().filter(alone).take(NAMED).copied().collect();
-    let (epoch, step) = (state.counts.epochs + 1, state.counts.steps + 1);
-    Ok(Divergence { what, epoch, step, batch: batch.samples.len(), samples })
+    let what = search.in_batches(&parameters, &batch);
+    let mut samples = Vec::new();
+    for chunk in batch.samples.chunks(rows) {
+        search.bad_among(chunk, &mut samples);
+    }
+    Ok(Divergence { what, epoch, step: step + 1, batch: batch.samples.len(), samples })
 }
 
 struct Search<'a, F> {
@@ -188,20 +204,41 @@ impl<F: Float> Search<'_, F> {
             if let Some((tensor, value)) = first_tensor(parameters, &self.gradient) {
                 return NotFinite::Gradient { tensor, value };
             }
+            let mut buffers = self.buffers.as_slice();
+            for buffer in trainer.objective.buffers() {
+                let own = buffers.split_off(..buffer.shape.len()).unwrap_or_default();
+                if let Some(bad) = own.iter().find(|number| !number.is_finite()) {
+                    return NotFinite::Statistic { tensor: buffer.name, value: bad.as_f64() };
+                }
+            }
         }
         // Only their sum is not.
         NotFinite::Loss { loss: batch.loss }
     }
 
-    /// Whether a sample has a loss or a gradient that is not finite without the others and without noise.
-    fn is_bad_alone(&mut self, sample: u32) -> bool {
+    /// Adds the samples that are not finite alone, up to as many as are named: without noise and with statistics that
+    /// are given, each sample counts for itself, so only a half that is not finite has to be looked at closer.
+    fn bad_among(&mut self, samples: &[u32], found: &mut Vec<u32>) {
+        if found.len() == NAMED || samples.is_empty() || self.is_finite(samples) {
+            return;
+        }
+        if let [sample] = samples {
+            return found.push(*sample);
+        }
+        let (first, second) = samples.split_at(samples.len() / 2);
+        self.bad_among(first, found);
+        self.bad_among(second, found);
+    }
+
+    /// Whether the loss and the gradient of samples are finite, without noise.
+    fn is_finite(&mut self, samples: &[u32]) -> bool {
         let trainer = self.trainer;
-        let (inputs, targets) = self.gathered.gather(trainer.train, &[sample]);
+        let (inputs, targets) = self.gathered.gather(trainer.train, samples);
         self.gradient.fill(F::zero());
-        let ctx = &mut Ctx::evaluate(&Inline, &self.state.buffers);
+        let ctx = &mut Ctx::evaluate(self.executor, &self.state.buffers);
         let (gradient, workspace, inputs) = (&mut self.gradient, &mut self.workspace, &[inputs]);
         let theta = &self.state.theta;
         let total = trainer.objective.gradient(theta, inputs, targets, gradient, &mut [None], workspace, ctx);
-        !total.sum.is_finite() || self.gradient.iter().any(|number| !number.is_finite())
+        total.sum.is_finite() && finite::all(self.executor, &self.gradient)
     }
 }

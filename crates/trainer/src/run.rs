@@ -22,7 +22,7 @@ use crate::{
 /// Multiply-adds between two calls of [`Observer::progressed`]: about a millisecond.
 const PROGRESS_WORK: usize = 1 << 23;
 
-/// The buffers of a run; nothing is allocated after they are made.
+/// The buffers of a run; a step allocates nothing after they are made.
 pub(crate) struct Run<'a, F> {
     trainer: &'a Trainer<'a, F>,
     executor: &'a dyn Executor<F>,
@@ -33,13 +33,15 @@ pub(crate) struct Run<'a, F> {
     order: Vec<u32>,
     gradient: Vec<F>,
     accumulated: Option<Accumulated<F>>,
-    /// The running statistics before a step that may be left out.
+    /// The running statistics before a step that may not be taken.
     buffers_before: Vec<F>,
     evaluator: Evaluator<F>,
     scorer: Option<Scorer<'a, F>>,
     clock: Clock,
     /// Whether something depends on the monitored quantity.
     judges: bool,
+    /// The step of the newest checkpoint.
+    saved: u64,
     /// Batches between two reports of progress, and the next batch that reports.
     report_every: u64,
     next_report: u64,
@@ -88,7 +90,6 @@ impl<'a, F: Float> Run<'a, F> {
         let scorer = scorer.map(|scoring| Scorer::new(scoring, evaluated, trainer.threads.count()));
         let batch_work = objective.network().multiply_adds().saturating_mul(3 * rows).max(1);
         let report_every = (PROGRESS_WORK / batch_work).max(1) as u64;
-        let skips = settings.on_not_finite == OnNotFinite::SkipStep;
         Ok(Self {
             trainer,
             executor,
@@ -99,13 +100,14 @@ impl<'a, F: Float> Run<'a, F> {
             order: vec![0; trainer.train.len()],
             gradient: vec![F::zero(); len],
             accumulated: (settings.accumulate > 1).then(|| Accumulated::new(len)),
-            buffers_before: if skips { objective.start_buffers() } else { Vec::new() },
+            buffers_before: objective.start_buffers(),
             evaluator: Evaluator::new(objective, evaluated, trainer.threads.count())?,
             scorer: scorer.transpose()?,
             clock: Clock::default(),
             judges: settings.early_stopping.is_some()
                 || settings.save_best
                 || trainer.schedule.plateau().is_some(),
+            saved: 0,
             report_every,
             next_report: report_every,
         })
@@ -120,16 +122,16 @@ impl<'a, F: Float> Run<'a, F> {
     ) -> Result<Outcome, Error> {
         let listeners = &mut Listeners { observer, checkpoints };
         self.next_report = state.counts.batches + self.report_every;
+        self.saved = state.counts.steps;
         while !self.is_over(state) && !self.is_paused(state) {
             let whole = self.epoch(state, listeners)?;
             if whole {
                 self.finish_epoch(state, listeners)?;
             }
-            self.clock.stop(&mut state.counts);
             let interrupted = self.is_interrupted();
             let paused = whole && self.is_paused(state);
             if interrupted || paused || self.is_over(state) || self.is_due(state, whole) {
-                listeners.checkpoints.save(state).map_err(Error::Observer)?;
+                self.save(state, listeners)?;
             }
             if interrupted && !self.is_over(state) {
                 return Ok(outcome(&state.counts, End::Interrupted));
@@ -154,11 +156,20 @@ impl<'a, F: Float> Run<'a, F> {
         self.trainer.interrupt.is_some_and(|interrupt| interrupt.load(Relaxed))
     }
 
+    fn save(&mut self, state: &mut State<F>, listeners: &mut Listeners<'_, F>) -> Result<(), Error> {
+        self.clock.stop(&mut state.counts);
+        self.saved = state.counts.steps;
+        listeners.checkpoints.save(state).map_err(Error::Observer)
+    }
+
     /// Whether the state is to be stored now, after an epoch or within one.
     fn is_due(&self, state: &State<F>, whole_epoch: bool) -> bool {
         match self.trainer.settings.checkpoint {
             Some(Every::Epochs(every)) => whole_epoch && state.counts.epochs.is_multiple_of(every),
-            Some(Every::Steps(every)) => state.counts.steps.is_multiple_of(every),
+            // A step that is left out makes no new state to store.
+            Some(Every::Steps(every)) => {
+                state.counts.steps != self.saved && state.counts.steps.is_multiple_of(every)
+            }
             None => false,
         }
     }
@@ -183,7 +194,7 @@ impl<'a, F: Float> Run<'a, F> {
             if state.counts.batches >= self.next_report {
                 self.next_report = state.counts.batches + self.report_every;
                 let epoch = state.counts.epochs + 1;
-                let samples = state.counts.epochs.saturating_mul(samples as u64) + end as u64;
+                let samples = state.counts.epochs.saturating_mul(samples as u64).saturating_add(end as u64);
                 listeners.observer.progressed(Progress { epoch, samples, loss });
             }
             if end == samples {
@@ -192,9 +203,8 @@ impl<'a, F: Float> Run<'a, F> {
             if self.is_interrupted() {
                 return Ok(false);
             }
-            if matches!(settings.checkpoint, Some(Every::Steps(_))) && self.is_due(state, false) {
-                self.clock.stop(&mut state.counts);
-                listeners.checkpoints.save(state).map_err(Error::Observer)?;
+            if self.is_due(state, false) {
+                self.save(state, listeners)?;
                 self.clock.start();
             }
         }
@@ -206,19 +216,20 @@ impl<'a, F: Float> Run<'a, F> {
     fn step(&mut self, state: &mut State<F>, range: Range<usize>, shuffled: bool) -> Result<f64, Error> {
         let trainer = self.trainer;
         let settings = &trainer.settings;
-        let skips = settings.on_not_finite == OnNotFinite::SkipStep;
-        if skips {
-            self.buffers_before.copy_from_slice(&state.buffers);
-        }
+        self.buffers_before.copy_from_slice(&state.buffers);
         let total = match settings.accumulate {
             1 => self.batch(state, range.clone(), shuffled),
             _ => self.batches(state, range.clone(), shuffled),
         };
-        if !total.sum.is_finite() || !finite::all(self.executor, &self.gradient) {
-            if !skips {
+        let is_finite = |group: &Group| finite::all(self.executor, &self.gradient[group.range.clone()]);
+        let whole = total.sum.is_finite()
+            && self.groups.iter().all(is_finite)
+            && finite::all(self.executor, &state.buffers);
+        if !whole {
+            state.buffers.copy_from_slice(&self.buffers_before);
+            if settings.on_not_finite == OnNotFinite::Stop {
                 return Err(self.diverged(state, range, shuffled, total));
             }
-            state.buffers.copy_from_slice(&self.buffers_before);
             state.counts.skipped += 1;
             return Ok(total.mean());
         }
@@ -291,36 +302,47 @@ impl<'a, F: Float> Run<'a, F> {
         if let Some(averaging) = settings.averaging {
             averaging.after_epoch(state, epoch);
         }
-        let mut recorded = (epoch - 1).is_multiple_of(settings.log_every) || epoch == settings.epochs;
-        if epoch == settings.epochs {
-            self.check_parameters(state)?;
-        }
-        if !recorded && !self.judges {
-            state.counts.epochs = epoch;
-            state.counts.samples = 0;
-            state.counts.running = Total::NONE;
-            return Ok(());
-        }
-        self.clock.stop(&mut state.counts);
-        let mut record = self.record(state, self.measured(recorded))?;
-        let better = self.judges && self.judge(state, &record, epoch);
-        if state.counts.stopped && !recorded {
-            recorded = true;
-            record = self.record(state, self.measured(true))?;
-        }
-        if recorded {
-            listeners.observer.logged(&record).map_err(Error::Observer)?;
-            state.counts.seconds_before += state.counts.seconds;
-            state.counts.seconds = 0.0;
-            state.counts.logged = epoch;
-        }
+        let is_logged = (epoch - 1).is_multiple_of(settings.log_every) || epoch == settings.epochs;
+        let better = match is_logged || self.judges {
+            true => self.look(state, listeners, is_logged)?,
+            false => false,
+        };
         state.counts.epochs = epoch;
         state.counts.samples = 0;
         state.counts.running = Total::NONE;
         if better && settings.save_best {
+            self.clock.stop(&mut state.counts);
             listeners.checkpoints.save_best(state).map_err(Error::Observer)?;
         }
         Ok(())
+    }
+
+    /// Measures an epoch, judges it, and records it if that is asked for or if it is the last; whether it is the best.
+    fn look(
+        &mut self,
+        state: &mut State<F>,
+        listeners: &mut Listeners<'_, F>,
+        is_logged: bool,
+    ) -> Result<bool, Error> {
+        self.clock.stop(&mut state.counts);
+        let mut record = self.record(state, self.measured(is_logged))?;
+        // The rate of the steps that were taken: what is concluded from the epoch may lower it.
+        let learning_rate = record.learning_rate;
+        let better = self.judges && self.judge(state, &record, record.epoch);
+        let is_last = state.counts.stopped || record.epoch == self.trainer.settings.epochs;
+        if is_last || better {
+            self.check_parameters(state)?;
+        }
+        if is_last && !is_logged {
+            record = Record { learning_rate, ..self.record(state, self.measured(true))? };
+        }
+        if is_last || is_logged {
+            listeners.observer.logged(&record).map_err(Error::Observer)?;
+            state.counts.seconds_before += state.counts.seconds;
+            state.counts.seconds = 0.0;
+            state.counts.logged = record.epoch;
+        }
+        Ok(better)
     }
 
     /// Draws the conclusions from the monitored quantity; whether it is the best so far.

@@ -97,8 +97,24 @@ impl<F: Float> State<F> {
         self.best.as_ref().map_or_else(|| self.current(), Snapshot::values)
     }
 
+    /// Forgets how epochs were judged: by another quantity, or another way, than from now on.
+    pub fn forget_judgements(&mut self) {
+        self.counts.judged = Judged::default();
+        self.counts.plateau = PlateauState { share: self.counts.plateau.share, ..PlateauState::default() };
+        self.best = None;
+    }
+
+    /// Forgets the average; the next begins with the parameters as they are then.
+    pub fn forget_average(&mut self) {
+        self.average = None;
+        self.counts.averaged = 0;
+    }
+
     /// Checks that the state is one of a run of so many parameters and buffers with `optimizer`.
-    pub(crate) fn check(
+    ///
+    /// # Errors
+    /// [`Error::State`] if not.
+    pub fn check(
         &self,
         parameters: usize,
         buffers: usize,

@@ -7,6 +7,7 @@ use chainrule_core::{Float, Objective, Total};
 use crate::metrics::Scoring;
 use crate::optimizer::{Clip, DecayOn, Tuning};
 use crate::run::Run;
+use crate::schedule::PlateauState;
 use crate::{
     Averaging, Checkpoints, Dataset, EarlyStopping, Error, Every, Monitor, Observer, Optimizer, Order, Part,
     Schedule, State, Threads,
@@ -166,10 +167,12 @@ impl<F: Float> Trainer<'_, F> {
     /// out.
     ///
     /// # Errors
-    /// [`Error::DataShape`], [`Error::TargetKind`] or [`Error::ClassRange`] if the data do not fit the objective, before
-    /// anything is done, [`Error::Zero`], [`Error::NotWhole`], [`Error::Optimizer`] and [`Error::State`] likewise; [`Error::Diverged`] at the first loss or
-    /// gradient that is not finite, or if the parameters are not after the last step; [`Error::Observer`] if the
-    /// observer or the checkpoints fail.
+    /// Before anything is done: [`Error::DataShape`], [`Error::TargetKind`], [`Error::ClassRange`], [`Error::IndexRange`],
+    /// of one of several outputs [`Error::Output`], if the data do not fit the objective; [`Error::SmallBatch`],
+    /// [`Error::Zero`], [`Error::NotWhole`], [`Error::Optimizer`], [`Error::Metric`] if the settings do not fit;
+    /// [`Error::State`] if the state does not; [`Error::Core`] if the memory cannot be had. Then [`Error::Diverged`] at the
+    /// first loss or gradient that is not finite, or if the parameters are not after the last step; [`Error::Observer`]
+    /// if the observer or the checkpoints fail.
     pub fn fit(
         &self,
         state: &mut State<F>,
@@ -180,18 +183,43 @@ impl<F: Float> Trainer<'_, F> {
         check_batches(self.objective, self.train.len(), self.settings.batch_size)?;
         let step = self.settings.batch_size.saturating_mul(self.settings.accumulate);
         check_whole(self.optimizer, self.train.len(), step)?;
-        check_free(self.optimizer, self.settings.max_norm)?;
+        check_free(self.optimizer, self.settings.max_norm, self.settings.clip)?;
         self.train.check(self.objective)?;
         if let Some(validation) = self.validation {
             validation.check(self.objective)?;
         }
         let parameters = chainrule_core::parameter_count(&self.objective.parameters())?;
         state.check(parameters, self.objective.start_buffers().len(), self.optimizer)?;
-        // Whoever goes on from a state may have changed what ends a run.
+        self.check_rest(state)?;
+        self.adopt(state);
+        self.threads.run(|executor| Run::new(self, executor)?.epochs(state, observer, checkpoints))
+    }
+
+    /// Checks that what is left of the epoch makes whole batches too.
+    fn check_rest(&self, state: &State<F>) -> Result<(), Error> {
+        let samples = usize::try_from(state.counts.samples).unwrap_or(usize::MAX);
+        match self.train.len().checked_sub(samples) {
+            None => Err(Error::State),
+            Some(0) => Ok(()),
+            Some(rest) => check_batches(self.objective, rest, self.settings.batch_size),
+        }
+    }
+
+    /// Takes a state for one of these settings: whoever goes on from it may have changed them, and what they no longer
+    /// ask for would go on to act.
+    fn adopt(&self, state: &mut State<F>) {
         let stopping = self.settings.early_stopping;
         state.counts.stopped =
             stopping.is_some_and(|stopping| state.counts.judged.waited >= stopping.patience);
-        self.threads.run(|executor| Run::new(self, executor)?.epochs(state, observer, checkpoints))
+        if !stopping.is_some_and(|stopping| stopping.restore_best) {
+            state.best = None;
+        }
+        if self.settings.averaging.is_none() {
+            state.forget_average();
+        }
+        if self.schedule.plateau().is_none() {
+            state.counts.plateau = PlateauState::default();
+        }
     }
 
     /// The largest piece of work that is done at once, in multiply-adds: what decides whether threads are worth it.
@@ -236,10 +264,22 @@ pub fn check_whole<F: Float>(optimizer: &dyn Optimizer<F>, samples: usize, step:
 ///
 /// # Errors
 /// [`Error::Optimizer`].
-pub fn check_free<F: Float>(optimizer: &dyn Optimizer<F>, max_norm: Option<f64>) -> Result<(), Error> {
-    if optimizer.joint().is_some() && max_norm.is_some() {
+pub fn check_free<F: Float>(
+    optimizer: &dyn Optimizer<F>,
+    max_norm: Option<f64>,
+    clip: Clip,
+) -> Result<(), Error> {
+    if optimizer.joint().is_none() {
+        return Ok(());
+    }
+    if max_norm.is_some() {
         return Err(Error::Optimizer(
             "the optimizer learns from its own steps, which a largest norm of rows would change",
+        ));
+    }
+    if clip != Clip::default() {
+        return Err(Error::Optimizer(
+            "the optimizer learns from differences of gradients, which clipping each by its own factor would change",
         ));
     }
     Ok(())

@@ -205,9 +205,13 @@ pub(super) fn check_free<F: Number>(
     experiment: &Experiment,
     optimizer: &dyn Optimizer<F>,
 ) -> Result<(), Failure> {
-    chainrule_trainer::check_free(optimizer, experiment.optimizer.max_norm).map_err(|error| {
-        let place = experiment.place(&["optimizer", "max_norm"]);
-        let help = "remove `max_norm`, or choose another optimizer";
+    let (max_norm, clip) = (experiment.optimizer.max_norm, experiment.optimizer.clip());
+    chainrule_trainer::check_free(optimizer, max_norm, clip).map_err(|error| {
+        let keys = ["max_norm", "clip_grad_norm", "clip_grad_value"];
+        let key = keys.into_iter().find(|key| experiment.resolved.at(&["optimizer", key]).is_some());
+        let key = key.unwrap_or("type");
+        let place = experiment.place(&["optimizer", key]);
+        let help = format!("remove `{key}`, or choose another optimizer");
         experiment.mistake(Diagnostic::new(error.to_string()).at(place).help(help))
     })
 }

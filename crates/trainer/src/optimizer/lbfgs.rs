@@ -121,7 +121,8 @@ impl Lbfgs {
         let [step, before] = last else { unreachable!("two vectors before the history") };
         let change = |i: usize| (gradient[i] - before[i]).as_f64();
         let along = sum(groups, |i| change(i) * step[i].as_f64());
-        if along <= 1e-10 {
+        // Nor does what is no number.
+        if along.is_nan() || along <= 1e-10 {
             return ring;
         }
         memory.numbers[2] = along / sum(groups, |i| change(i) * change(i));

@@ -51,7 +51,8 @@ impl MaxNorm {
         for Rows { range, width } in &self.weights {
             for row in theta[range.clone()].chunks_exact_mut(*width) {
                 let norm = sum_of_squares(row).sqrt();
-                if norm > self.limit {
+                // A norm that overflows would shorten the row to nothing, and hide that a run diverges.
+                if norm > self.limit && norm.is_finite() {
                     let factor = F::of(self.limit / norm);
                     row.iter_mut().for_each(|w| *w *= factor);
                 }

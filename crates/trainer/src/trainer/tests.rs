@@ -1,7 +1,7 @@
 use std::error::Error as StdError;
 
 use chainrule_core::activation::{Linear, Tanh};
-use chainrule_core::layers::{Chain, Dense, Dropout};
+use chainrule_core::layers::{BatchNorm, Chain, Dense, Dropout};
 use chainrule_core::loss::Mse;
 use chainrule_core::{Layer, Shape};
 
@@ -317,17 +317,124 @@ fn a_pause_changes_nothing() {
     let case = Case::new(0.4);
     let (schedule, threads) = (plateau(), Threads::one());
     let mut whole = case.start();
-    let settings = settings_with_memory();
+    // No checkpoint is due on the way, so that what is stored is stored for the pause.
+    let settings = Settings { checkpoint: None, save_best: false, ..settings_with_memory() };
     case.trainer(settings.clone(), &schedule, &threads).fit(&mut whole, &mut Silent, &mut Forget).unwrap();
     let mut state = case.start();
-    for (pause, end) in [(Some(2), End::Paused), (Some(2), End::Paused), (Some(5), End::Paused)] {
-        let settings = Settings { pause_after: pause, ..settings.clone() };
-        let trainer = case.trainer(settings, &schedule, &threads);
+    for (pause, saves) in [(2, 1), (2, 0), (5, 1)] {
+        let settings = Settings { pause_after: Some(pause), ..settings.clone() };
         let mut kept = Kept::default();
+        let trainer = case.trainer(settings, &schedule, &threads);
         let outcome = trainer.fit(&mut state, &mut Silent, &mut kept).unwrap();
-        assert_eq!((outcome.end, Some(outcome.epochs)), (end, pause));
-        assert!(kept.states.last().is_none_or(|kept| *kept == state));
+        assert_eq!((outcome.end, outcome.epochs, kept.states.len()), (End::Paused, pause, saves));
+        assert!(kept.states.iter().all(|kept| *kept == state));
     }
     case.trainer(settings, &schedule, &threads).fit(&mut state, &mut Silent, &mut Forget).unwrap();
     assert_eq!(without_time(state), without_time(whole));
+}
+
+#[test]
+fn what_the_settings_no_longer_ask_for_does_not_act_any_more() {
+    let case = Case::new(0.4);
+    let (schedule, threads) = (plateau(), Threads::one());
+    let settings = Settings { pause_after: Some(6), ..settings_with_memory() };
+    let mut state = case.start();
+    case.trainer(settings, &schedule, &threads).fit(&mut state, &mut Silent, &mut Forget).unwrap();
+    assert!(state.average.is_some() && state.best.is_some() && state.counts.plateau.share < 1.0);
+    let (constant, plain) = (Constant(0.01), Settings::new(8, 4));
+    let trainer = case.trainer(plain, &constant, &threads);
+    let mut records = Records::default();
+    trainer.fit(&mut state, &mut records, &mut Forget).unwrap();
+    assert_eq!(state.result().theta, state.theta);
+    assert!(records.0.iter().all(|record| record.learning_rate == 0.01), "{:?}", records.0);
+}
+
+#[test]
+fn steps_that_are_left_out_store_no_state_again() {
+    let case = with_bad_sample(Case::new(0.4), 0);
+    let (schedule, threads) = (Constant(0.05), Threads::one());
+    let settings = Settings {
+        on_not_finite: OnNotFinite::SkipStep,
+        checkpoint: Some(Every::Steps(5)),
+        ..Settings::new(2, 4)
+    };
+    let (mut state, mut kept) = (case.start(), Kept::default());
+    case.trainer(settings, &schedule, &threads).fit(&mut state, &mut Silent, &mut kept).unwrap();
+    // The first step of either epoch is left out: none at step 0, and one at step 5, not two.
+    assert_eq!(kept.states.iter().map(|state| state.counts.steps).collect::<Vec<_>>(), [5, 10]);
+}
+
+/// A network whose statistics a step changes before its gradient is known.
+fn with_statistics(bad: f64) -> (Objective<f64>, Dataset<f64>) {
+    let shape = |len| Shape::vector(len).unwrap();
+    let layers: Vec<(String, Box<dyn Layer<f64>>)> = vec![
+        ("norm".into(), Box::new(BatchNorm::new(&shape(2), 0.1, 1e-5))),
+        ("output".into(), Box::new(Dense::new(&shape(2), 1, Box::new(Linear)).unwrap())),
+    ];
+    let mut inputs = numbers(24, 1);
+    inputs[10] = bad;
+    let targets = TargetData::Values { data: numbers(12, 2), width: 1 };
+    let network = Box::new(Chain::new(layers).unwrap());
+    (Objective::new(network, Box::new(Mse)).unwrap(), Dataset::new(inputs, 2, targets).unwrap())
+}
+
+#[test]
+fn a_step_that_is_not_taken_leaves_the_statistics_as_they_were() {
+    // Its square overflows in the variance, so that one sample spoils the statistics of its batch.
+    let (objective, train) = with_statistics(1e200);
+    let optimizer = Sgd::new();
+    for on_not_finite in [OnNotFinite::Stop, OnNotFinite::SkipStep] {
+        let trainer = Trainer {
+            objective: &objective,
+            train: &train,
+            validation: None,
+            scoring: None,
+            optimizer: &optimizer,
+            schedule: &Constant(0.1),
+            settings: Settings { on_not_finite, ..Settings::new(1, 4) },
+            threads: &Threads::one(),
+            interrupt: None,
+        };
+        let start = objective.start_values(1).unwrap();
+        let mut state = State::new(start, objective.start_buffers(), &optimizer);
+        let outcome = trainer.fit(&mut state, &mut Silent, &mut Forget);
+        assert!(state.buffers.iter().all(|number| number.is_finite()), "{:?}", state.buffers);
+        match outcome {
+            Ok(_) => assert_eq!(state.counts.skipped, 1),
+            Err(Error::Diverged(found)) => assert_eq!((found.step, found.batch), (2, 4)),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[test]
+fn what_is_left_of_an_epoch_must_make_batches() {
+    let (objective, train) = with_statistics(0.5);
+    let optimizer = Sgd::new();
+    let trainer = Trainer {
+        objective: &objective,
+        train: &train,
+        validation: None,
+        scoring: None,
+        optimizer: &optimizer,
+        schedule: &Constant(0.1),
+        settings: Settings::new(1, 4),
+        threads: &Threads::one(),
+        interrupt: None,
+    };
+    let mut state = State::new(objective.start_values(1).unwrap(), objective.start_buffers(), &optimizer);
+    state.counts.samples = 11;
+    let outcome = trainer.fit(&mut state, &mut Silent, &mut Forget);
+    assert!(matches!(outcome, Err(Error::SmallBatch { smallest: 1, .. })), "{outcome:?}");
+    state.counts.samples = 13;
+    assert!(matches!(trainer.fit(&mut state, &mut Silent, &mut Forget), Err(Error::State)));
+}
+
+#[test]
+fn early_stopping_looks_at_the_last_parameters() {
+    // The loss is that before the step, which makes the parameters infinite.
+    let stopping = EarlyStopping { patience: 1, min_delta: f64::MAX, restore_best: false };
+    let settings = Settings { early_stopping: Some(stopping), ..Settings::new(9, 1) };
+    let outcome = fit(settings, f64::MAX);
+    assert!(matches!(outcome, Err(Error::Diverged(_))), "{outcome:?}");
 }
