@@ -143,6 +143,37 @@ fn a_link_within_a_run_is_replaced_with_it_and_not_written_through() {
 
 #[cfg(unix)]
 #[test]
+fn going_on_with_a_run_writes_through_no_link() {
+    let runner = with_links(&[]);
+    let resumed = |run: &str| inner(&runner, &["resume", run, "--set", "train.epochs=3", "--allow", "train"]);
+    for link in ["metrics.jsonl", "checkpoints"] {
+        let run = format!("{link}-run");
+        assert_eq!(inner(&runner, &["train", "x.toml", "--out", &run, "--set", "train.epochs=2"]), 0);
+        let (inside, outside) =
+            (runner.path(format!("inner/{run}/{link}")), runner.path(format!("my-{link}")));
+        fs::rename(&inside, &outside).expect("a new name");
+        std::os::unix::fs::symlink(&outside, &inside).expect("a link");
+        let before = runner.bytes("my-metrics.jsonl");
+        assert_eq!(resumed(&run), 5, "{link}");
+        assert_eq!(runner.bytes("my-metrics.jsonl"), before);
+        assert!(!runner.path("my-checkpoints").exists() || runner.path("my-checkpoints/last").is_file());
+        // A second name of the same file, as a backup by hard links has it.
+        fs::remove_file(&inside).expect("a link");
+        if link == "metrics.jsonl" {
+            fs::hard_link(&outside, &inside).expect("a link");
+            assert_eq!(resumed(&run), 5, "{link}");
+            assert_eq!(runner.bytes("my-metrics.jsonl"), before);
+            fs::remove_file(&inside).expect("a link");
+        }
+        fs::rename(&outside, &inside).expect("its old name");
+        assert_eq!(resumed(&run), 0, "{link}");
+        fs::write(&outside, "").expect("a file");
+    }
+    assert_untouched(&runner);
+}
+
+#[cfg(unix)]
+#[test]
 fn a_pipe_or_a_device_that_a_file_names_is_not_waited_for() {
     let runner = Runner::new();
     let made = std::process::Command::new("mkfifo").arg(runner.path("pipe")).status().expect("mkfifo");

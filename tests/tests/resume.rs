@@ -1,13 +1,13 @@
 //! Interruptions: a run that was killed, interrupted, or whose checkpoints were damaged ends as if nothing had been.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use chainrule_tests::kills::{self, ADAM, SGD};
-use chainrule_tests::runner::{Ended, Runner, program};
+use chainrule_tests::runner::{Ended, Runner, json_lines, program};
 
 fn assert_kills_change_nothing(experiment: &str) {
     let folder = tempfile::tempdir().unwrap();
@@ -110,7 +110,19 @@ fn a_damaged_checkpoint_is_passed_over_with_a_warning() {
 
 #[test]
 fn a_log_that_lost_lines_leads_to_an_older_checkpoint_or_to_an_error() {
-    let runner = trained();
+    let runner = Runner::new();
+    runner.write("x.toml", SGD.replace("log_every = 3", "log_every = 1"));
+    runner.done(["x.toml", "--out", "whole", "--progress", "none"]);
+    killed(&runner, "older");
+    // `last` is of the end; the one before it, of four steps, had not the last line yet.
+    let log = runner.text("older/metrics.jsonl");
+    let cut = log.trim_end().rfind('\n').unwrap() + 1;
+    runner.write("older/metrics.jsonl", &log[..cut]);
+    let stderr = runner.done(["resume", "older", "--progress", "none"]).stderr;
+    let warning = "warning: older/checkpoints/last is passed over: metrics.jsonl does not reach as far as it";
+    assert!(stderr.starts_with(warning) && stderr.contains("going on after step "), "{stderr}");
+    assert_same_model(&runner, "older");
+
     killed(&runner, "run");
     let metrics = runner.path("run/metrics.jsonl");
     fs::write(&metrics, "").unwrap();
@@ -143,6 +155,8 @@ fn a_changed_experiment_is_refused_unless_its_keys_are_allowed() {
     assert!(runner.text("whole/config.toml").contains("epochs = 45"));
     let Ended { code, stderr, .. } = runner.run(["resume", "whole"]);
     assert_eq!((code, stderr.as_str()), (0, "whole has finished already\n"));
+    let Ended { code, stderr, .. } = runner.run(["resume", "whole", "--progress", "json"]);
+    assert_eq!((code, stderr.as_str()), (0, "{\"event\":\"finished_already\",\"run\":\"whole\"}\n"));
     // A hand that changes the file is noticed too.
     let config = runner.text("whole/config.toml").replace("momentum = 0.9", "momentum = 0.8");
     runner.write("whole/config.toml", config);
@@ -159,11 +173,88 @@ fn changed_data_are_refused() {
         "x.toml",
         "data = { type = \"csv\", path = \"d.csv\", target = \"y\" }\nmodel.layers = [{ type = \"dense\", units = 2 }]\nloss.type = \"cross_entropy\"\noptimizer = { type = \"sgd\", learning_rate = 0.1 }\ntrain.epochs = 3\n",
     );
-    runner.done(["x.toml", "--out", "run", "--progress", "none"]);
+    runner.done(["x.toml", "--out", "whole", "--progress", "none"]);
+    let changed = |arguments: &[&str]| {
+        killed(&runner, "run");
+        let Ended { code, stderr, .. } = runner.run([&["resume", "run"], arguments].concat());
+        assert_eq!(code, 5, "{stderr}");
+        assert!(stderr.contains("the data are not those that this run was started with"), "{stderr}");
+        fs::remove_dir_all(runner.path("run")).unwrap();
+    };
+    // Where the samples are may change, not what they are.
+    changed(&["--set", "data.scale='standard'", "--allow", "data.scale"]);
+    changed(&["--set", "data.validation=0.25", "--allow", "data.validation"]);
+    runner.write("e.csv", &csv);
     runner.write("d.csv", csv.replacen("\n3,1", "\n4,1", 1));
-    let Ended { code, stderr, .. } = runner.run(["resume", "run"]);
-    assert_eq!(code, 5, "{stderr}");
-    assert!(stderr.contains("the data are not those that this run was started with"), "{stderr}");
+    changed(&[]);
+    killed(&runner, "run");
+    let moved = format!("data.path='{}'", runner.path("e.csv").display());
+    runner.done(["resume", "run", "--set", &moved, "--allow", "data.path", "--progress", "none"]);
+    assert_same_model(&runner, "run");
+}
+
+/// Every file of a run with its bytes.
+fn content(run: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(run).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(content(&path)),
+            false => found.push((path.clone(), fs::read(&path).unwrap())),
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_resume_that_cannot_be_leaves_the_run_as_it_was() {
+    let runner = trained();
+    killed(&runner, "run");
+    let before = content(&runner.path("run"));
+    let refused: [(&[&str], &str); 5] = [
+        (
+            &["--set", "optimizer={ type = \"adam\", learning_rate = 0.1 }", "--allow", "optimizer"],
+            "its checkpoint holds the memory of another optimizer (`velocity`; this one has `first_moment`, `second_moment`)",
+        ),
+        (
+            &["--set", "optimizer.momentum=0", "--allow", "optimizer"],
+            "its checkpoint holds the memory of another optimizer (`velocity`; this one has none)",
+        ),
+        (&["--set", "dtype=f64", "--allow", "dtype"], "`dtype` changed, but the checkpoints hold numbers of"),
+        (
+            &["--set", "model.layers.0.units=9", "--allow", "model"],
+            "the state is not one of a run of this network with this optimizer",
+        ),
+        (&["--set", "seed=8"], "`seed` changed"),
+    ];
+    for (arguments, says) in refused {
+        let Ended { code, stderr, .. } = runner.run([&["resume", "run"], arguments].concat());
+        assert_eq!(code, 5, "{stderr}");
+        assert!(stderr.contains(says), "{stderr}");
+        assert_eq!(content(&runner.path("run")), before, "{arguments:?}");
+    }
+}
+
+#[test]
+fn the_best_checkpoint_is_better_than_none() {
+    let runner = Runner::new();
+    runner.write("x.toml", ADAM);
+    runner.done(["x.toml", "--out", "whole", "--progress", "none"]);
+    killed(&runner, "run");
+    for entry in fs::read_dir(runner.path("run/checkpoints")).unwrap() {
+        let path = entry.unwrap().path();
+        if !path.ends_with("best") {
+            fs::write(path, "no checkpoint").unwrap();
+        }
+    }
+    let Ended { code, stderr, .. } = runner.run(["resume", "run", "--progress", "json"]);
+    assert_eq!(code, 0, "{stderr}");
+    let events = json_lines(&stderr);
+    assert_eq!(events[0]["event"], "warning");
+    let message = events[0]["message"].as_str().unwrap();
+    assert!(message.starts_with("run/checkpoints/last is passed over: "), "{message}");
+    assert_same_model(&runner, "run");
 }
 
 /// Sends a signal by its name.

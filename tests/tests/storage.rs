@@ -90,7 +90,7 @@ fn a_disk_that_may_not_be_written_is_named() {
     for arguments in [&["x.toml", "--out", "m/run"][..], &["x.toml", "--out", "m/done", "--force"]] {
         let Ended { code, stderr, .. } = runner.run(arguments);
         assert_eq!(code, 1, "{stderr}");
-        assert!(stderr.contains(arguments[2]) && stderr.contains("read-only filesystem"), "{stderr}");
+        assert!(stderr.contains(arguments[2]) && stderr.contains("Read-only file system"), "{stderr}");
     }
     let Ended { code, stderr, .. } = runner.run(["resume", "m/done"]);
     assert_eq!(code, 1, "{stderr}");

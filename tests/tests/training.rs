@@ -66,10 +66,13 @@ fn steps_that_are_not_finite_are_left_out_if_asked_for() {
     let Ended { code, stderr, .. } = runner.run(["x.toml", "--out", "stops"]);
     assert_eq!(code, 4, "{stderr}");
     assert!(stderr.contains("diverged: the loss became inf in epoch 1, step "), "{stderr}");
-    assert!(
-        stderr.contains("by sample(s) 1 of the training set, counted from 0, of 1 in the step"),
-        "{stderr}"
-    );
+    assert!(stderr.contains("by sample(s) 1 of the data, counted from 0, of 1 in the step"), "{stderr}");
+    // Whatever is taken out of the data to validate, samples keep the numbers that the file gives them.
+    let split = ["data.validation=0.4", "seed=3", "train.shuffle=false"];
+    let arguments = split.into_iter().flat_map(|key| ["--set", key]);
+    let Ended { code, stderr, .. } = runner.run(["x.toml", "--out", "split"].into_iter().chain(arguments));
+    assert_eq!(code, 4, "{stderr}");
+    assert!(stderr.contains("by sample(s) 1 of the data"), "{stderr}");
     let result = train(&runner, "skips", &["train.on_nonfinite=\"skip_step\""]);
     assert_eq!((&result["steps"], &result["skipped_steps"]), (&8.into(), &4.into()));
 }

@@ -35,15 +35,21 @@ enum Display {
 }
 
 /// Shows progress and writes `metrics.jsonl`.
-pub struct Watcher {
+pub struct Watcher<'a> {
     display: Display,
-    metrics: MetricsFile,
+    metrics: MetricsFile<'a>,
     epochs: u64,
 }
 
-impl Watcher {
+impl<'a> Watcher<'a> {
     /// A watcher of a run over `epochs` passes of `samples` samples.
-    pub fn new(style: Style, verbosity: Verbosity, metrics: MetricsFile, epochs: u64, samples: u64) -> Self {
+    pub fn new(
+        style: Style,
+        verbosity: Verbosity,
+        metrics: MetricsFile<'a>,
+        epochs: u64,
+        samples: u64,
+    ) -> Self {
         let display = match style {
             Style::None => Display::None,
             // A style that was asked for is shown even so.
@@ -114,7 +120,7 @@ fn plain_line(record: &Record, epochs: u64) -> String {
     line
 }
 
-impl Observer for Watcher {
+impl Observer for Watcher<'_> {
     fn progressed(&mut self, progress: Progress) {
         if let Display::Bar(bar) = &self.display {
             bar.set_position(progress.samples);

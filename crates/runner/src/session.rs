@@ -21,8 +21,8 @@ use crate::storage;
 use crate::weights::{self, Tensors, Weights};
 use checks::{
     check_batches, check_free, check_groups, check_head, check_labels, check_mask, check_metrics,
-    check_metrics_of_padding, check_predict, check_predict_indices, check_whole, data_mistake, mask_mistake,
-    prepare_mistake,
+    check_metrics_of_padding, check_predict, check_predict_indices, check_rates, check_whole, data_mistake,
+    mask_mistake, prepare_mistake,
 };
 
 /// More steps an epoch than anything that is given in steps, to check all that does not depend on their number.
@@ -43,6 +43,8 @@ pub struct Session<F> {
     pub buffers: Vec<Buffer>,
     /// The training samples.
     pub train: Dataset<F>,
+    /// Which samples of the data these are, as they are counted before the data are split.
+    pub train_samples: Vec<u32>,
     /// The samples that are evaluated while training.
     pub validation: Option<Dataset<F>>,
     /// The samples that are evaluated at the end.
@@ -195,6 +197,9 @@ impl<F: Number> Session<F> {
             Some(_) => keep(experiment.schedule(registry, steps_per_epoch), &mut mistakes)?,
             None => None,
         };
+        if let Some(schedule) = &schedule {
+            keep(check_rates(experiment, optimizer.as_ref(), schedule.as_ref()), &mut mistakes)?;
+        }
         let has_plateau = schedule.as_ref().is_some_and(|schedule| schedule.plateau().is_some());
         let monitor = keep(experiment.monitor(&scored, validation.is_some(), has_plateau), &mut mistakes)?;
         let settings = match monitor {
@@ -211,6 +216,7 @@ impl<F: Number> Session<F> {
             parameters,
             parameter_count,
             train,
+            train_samples: split.train,
             validation,
             test,
             preprocessing,

@@ -1,24 +1,23 @@
 //! From a state to the end of a run: what `train`, `resume` and a sweep do alike.
 
-use std::path::Path;
-
 use chainrule_core::Float;
 use chainrule_trainer::{Checkpoints, End, Error, Settings, Snapshot, State, Threads, Trainer};
 use serde_json::{Value as Json, json};
 
-use crate::checkpoint::{Belongs, Folder, data_digest, encode, fingerprint};
+use crate::checkpoint::{Belongs, Folder, Sealed, data_digest, encode, fingerprint};
 use crate::cli::TrainingArgs;
 use crate::console::Console;
 use crate::error::Failure;
 use crate::evaluation::{self, Evaluation};
 use crate::experiment::Experiment;
+use crate::memory;
 use crate::progress::{Style, Watcher, short};
 use crate::registry::{Number, Registry};
 use crate::results;
-use crate::run_dir::{Existing, MetricsFile, RunDir};
+use crate::run_dir::{MetricsFile, Place, RunDir};
 use crate::session::Session;
 use crate::signals::Interrupt;
-use crate::storage::FileSystem;
+use crate::storage::{FileSystem, read_bounded};
 use crate::weights::Weights;
 
 /// What every run of a process has in common.
@@ -54,12 +53,22 @@ pub(crate) struct Reached {
     pub(crate) predictions: Option<String>,
 }
 
+impl Context<'_> {
+    /// Warns of what did no harm: in words, or as an event for who asked for events.
+    pub(crate) fn warn(&self, message: &str) {
+        if self.arguments.progress == Style::Json {
+            return self.console.event(&json!({ "event": "warning", "message": message }));
+        }
+        self.console.note(&format!("warning: {message}"));
+    }
+}
+
 /// Starts the run of an experiment in a directory of its own.
 pub(crate) fn start<F: Number>(
     context: Context<'_>,
     experiment: &Experiment,
     session: &Session<F>,
-    (path, existing): (&Path, Existing),
+    place: Place<'_>,
 ) -> Result<Reached, Failure> {
     let Weights { theta, buffers } = session.start(experiment)?;
     let state = State::new(theta, buffers, session.optimizer.as_ref());
@@ -69,8 +78,7 @@ pub(crate) fn start<F: Number>(
         preprocessing: session.preprocessing.clone(),
     };
     let checkpoint = encoded(session, &state, &belongs, 0)?;
-    let run = RunDir::create(context.system, path, &experiment.resolved_toml(), &checkpoint, existing)?;
-    let metrics = run.metrics()?;
+    let (run, metrics) = RunDir::create(context.system, place, &experiment.resolved_toml(), &checkpoint)?;
     let training = Training { context, experiment, session, run: &run, belongs: &belongs };
     training.go_on(state, metrics, Some(0))
 }
@@ -80,7 +88,7 @@ impl<F: Number> Training<'_, F> {
     pub(crate) fn go_on(
         &self,
         mut state: State<F>,
-        metrics: MetricsFile,
+        metrics: MetricsFile<'_>,
         last: Option<u64>,
     ) -> Result<Reached, Failure> {
         let Self { experiment, session, context: Context { console, .. }, .. } = *self;
@@ -91,18 +99,7 @@ impl<F: Number> Training<'_, F> {
         let (epochs, samples) = (experiment.train.epochs, session.train.len() as u64);
         let mut watcher =
             Watcher::new(self.context.arguments.progress, console.verbosity(), metrics, epochs, samples);
-        let trainer = Trainer {
-            objective: &session.objective,
-            train: &session.train,
-            validation: session.validation.as_ref(),
-            scoring: Some(session.scoring()),
-            optimizer: session.optimizer.as_ref(),
-            schedule: session.schedule.as_ref(),
-            settings: Settings { pause_after: self.context.pause_after, ..session.settings.clone() },
-            threads: &threads,
-            interrupt: Some(self.context.interrupt.requested()),
-        };
-        let outcome = trainer.fit(&mut state, &mut watcher, &mut saver);
+        let outcome = self.trainer(&threads).fit(&mut state, &mut watcher, &mut saver);
         watcher.finish();
         let outcome = outcome.map_err(|error| self.failure(error, saver.kept))?;
         if outcome.end == End::Interrupted {
@@ -130,8 +127,29 @@ impl<F: Number> Training<'_, F> {
         Ok(Reached { metrics, epochs: outcome.epochs, predictions })
     }
 
+    /// Checks that training can go on from `state`, before anything is written.
+    pub(crate) fn check(&self, state: &State<F>) -> Result<(), Failure> {
+        let threads = self.threads()?;
+        self.trainer(&threads).check(state).map_err(|error| self.failure(error, state.counts.steps))
+    }
+
+    fn trainer<'t>(&'t self, threads: &'t Threads) -> Trainer<'t, F> {
+        let Self { session, context: Context { interrupt, pause_after, .. }, .. } = *self;
+        Trainer {
+            objective: &session.objective,
+            train: &session.train,
+            validation: session.validation.as_ref(),
+            scoring: Some(session.scoring()),
+            optimizer: session.optimizer.as_ref(),
+            schedule: session.schedule.as_ref(),
+            settings: Settings { pause_after, ..session.settings.clone() },
+            threads,
+            interrupt: Some(interrupt.requested()),
+        }
+    }
+
     /// What stores the states of this run.
-    pub(crate) fn saver(&self, metrics: MetricsFile, last: Option<u64>) -> Saver<'_, F> {
+    pub(crate) fn saver<'s>(&'s self, metrics: MetricsFile<'s>, last: Option<u64>) -> Saver<'s, F> {
         let keep = self.experiment.checkpoint.keep_last;
         Saver {
             folder: Folder::new(self.context.system, self.run.path(), keep, last),
@@ -159,7 +177,12 @@ impl<F: Number> Training<'_, F> {
                 Ok(failure) => *failure,
                 Err(error) => Failure::Training(Error::Observer(error)),
             },
-            Error::Diverged(found) => Failure::Diverged { found, run: self.run.path().to_owned(), step },
+            Error::Diverged(mut found) => {
+                // The trainer knows the training part only.
+                let names = &self.session.train_samples;
+                found.samples.iter_mut().for_each(|sample| *sample = names[*sample as usize]);
+                Failure::Diverged { found, run: self.run.path().to_owned(), step }
+            }
             error @ Error::State => {
                 Failure::Run { path: self.run.path().to_owned(), message: error.to_string() }
             }
@@ -232,7 +255,7 @@ pub(crate) struct Saver<'a, F> {
     folder: Folder<'a>,
     session: &'a Session<F>,
     belongs: &'a Belongs,
-    metrics: MetricsFile,
+    metrics: MetricsFile<'a>,
     /// The step of the newest checkpoint.
     kept: u64,
 }
@@ -251,6 +274,21 @@ impl<F: Float> Saver<'_, F> {
         self.folder.save(&bytes, state.counts.steps).map_err(Failure::io("write", path))?;
         self.kept = state.counts.steps;
         Ok(())
+    }
+
+    /// Removes a checkpoint of the best epoch that is not the best of those up to `state`: it is compared with others from
+    /// now on, if `judged_otherwise`, or is of an epoch that is trained anew.
+    pub(crate) fn drop_best(&self, judged_otherwise: bool, state: &State<F>) -> Result<(), Failure> {
+        let best = self.folder.best();
+        if !best.exists() {
+            return Ok(());
+        }
+        let bytes = read_bounded(&best, memory::available()).unwrap_or_default();
+        let is_earlier = |sealed: &Sealed<'_>| sealed.counts().steps <= state.counts.steps;
+        if !judged_otherwise && Sealed::open(&bytes).is_ok_and(|sealed| is_earlier(&sealed)) {
+            return Ok(());
+        }
+        self.folder.remove_best().map_err(Failure::io("remove", best))
     }
 }
 

@@ -107,7 +107,7 @@ impl fmt::Display for Divergence {
                 let names: Vec<String> = samples.iter().map(u32::to_string).collect();
                 write!(
                     f,
-                    "; by sample(s) {} of the training set, counted from 0, of {batch} in the step",
+                    "; by sample(s) {} of the data, counted from 0, of {batch} in the step",
                     names.join(", ")
                 )
             }

@@ -167,18 +167,27 @@ impl<F: Float> Trainer<'_, F> {
     /// out.
     ///
     /// # Errors
-    /// Before anything is done: [`Error::DataShape`], [`Error::TargetKind`], [`Error::ClassRange`], [`Error::IndexRange`],
-    /// of one of several outputs [`Error::Output`], if the data do not fit the objective; [`Error::SmallBatch`],
-    /// [`Error::Zero`], [`Error::NotWhole`], [`Error::Optimizer`], [`Error::Metric`] if the settings do not fit;
-    /// [`Error::State`] if the state does not; [`Error::Core`] if the memory cannot be had. Then [`Error::Diverged`] at the
-    /// first loss or gradient that is not finite, or if the parameters are not after the last step; [`Error::Observer`]
-    /// if the observer or the checkpoints fail.
+    /// Before anything is done, as [`check`](Self::check), and [`Error::Metric`] or [`Error::Core`] if a metric does not fit
+    /// or the memory cannot be had. Then [`Error::Diverged`] at the first loss or gradient that is not finite, or if the
+    /// parameters are not after the last step; [`Error::Observer`] if the observer or the checkpoints fail.
     pub fn fit(
         &self,
         state: &mut State<F>,
         observer: &mut (dyn Observer + Send),
         checkpoints: &mut (dyn Checkpoints<F> + Send),
     ) -> Result<Outcome, Error> {
+        self.check(state)?;
+        self.adopt(state);
+        self.threads.run(|executor| Run::new(self, executor)?.epochs(state, observer, checkpoints))
+    }
+
+    /// Checks that everything fits together, and `state` to it.
+    ///
+    /// # Errors
+    /// [`Error::DataShape`], [`Error::TargetKind`], [`Error::ClassRange`], [`Error::IndexRange`], of one of several outputs
+    /// [`Error::Output`], if the data do not fit the objective; [`Error::SmallBatch`], [`Error::Zero`],
+    /// [`Error::NotWhole`], [`Error::Optimizer`] if the settings do not fit; [`Error::State`] if the state does not.
+    pub fn check(&self, state: &State<F>) -> Result<(), Error> {
         self.settings.check()?;
         check_batches(self.objective, self.train.len(), self.settings.batch_size)?;
         let step = self.settings.batch_size.saturating_mul(self.settings.accumulate);
@@ -190,9 +199,7 @@ impl<F: Float> Trainer<'_, F> {
         }
         let parameters = chainrule_core::parameter_count(&self.objective.parameters())?;
         state.check(parameters, self.objective.start_buffers().len(), self.optimizer)?;
-        self.check_rest(state)?;
-        self.adopt(state);
-        self.threads.run(|executor| Run::new(self, executor)?.epochs(state, observer, checkpoints))
+        self.check_rest(state)
     }
 
     /// Checks that what is left of the epoch makes whole batches too.

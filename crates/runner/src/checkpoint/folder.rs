@@ -72,6 +72,12 @@ impl<'a> Folder<'a> {
         again(|| self.system.sync_folder(folder_of(&best)))
     }
 
+    /// Removes `best`.
+    pub(crate) fn remove_best(&self) -> io::Result<()> {
+        again(|| self.system.remove(&self.best()))?;
+        again(|| self.system.sync_folder(&self.path))
+    }
+
     /// Removes what is too old; a process that was killed may not have come to it.
     pub(crate) fn remove_old(&self) -> io::Result<()> {
         for (_, path) in older(&self.path).into_iter().skip(self.keep - 1) {
@@ -85,18 +91,19 @@ impl<'a> Folder<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Candidate {
     pub(crate) path: PathBuf,
-    /// As its name says; `last` has none.
-    pub(crate) step: Option<u64>,
+    /// Whether it is the one called `last`.
+    pub(crate) is_last: bool,
 }
 
-/// The checkpoints of a run, the newest first. What a killed process left unfinished is removed.
+/// The checkpoints of a run, the newest first, and the best at the end. What a killed process left unfinished is removed.
 pub(crate) fn candidates(run: &Path) -> Vec<Candidate> {
     let folder = run.join(FOLDER);
     remove_unfinished(&folder);
-    let last = folder.join(LAST);
-    let newest = last.exists().then_some(Candidate { path: last, step: None });
-    let older = older(&folder).into_iter().map(|(step, path)| Candidate { path, step: Some(step) });
-    newest.into_iter().chain(older).collect()
+    let (last, best) = (folder.join(LAST), folder.join(BEST));
+    let is_there = |path: &PathBuf| path.exists();
+    let newest = Some(last).filter(is_there).map(|path| Candidate { path, is_last: true });
+    let older = older(&folder).into_iter().map(|(_, path)| path).chain(Some(best).filter(is_there));
+    newest.into_iter().chain(older.map(|path| Candidate { path, is_last: false })).collect()
 }
 
 /// The older ones with their steps, the newest first.
@@ -147,7 +154,9 @@ mod tests {
         }
         assert_eq!(names(run.path()), ["best", "last", "step-000000000010", "step-000000000015"]);
         let found = candidates(run.path()).into_iter().map(|candidate| fs::read(candidate.path).unwrap());
-        assert!(found.eq([content(20), content(15), content(10)]));
+        assert!(found.eq([content(20), content(15), content(10), content(10)]));
+        folder.remove_best().unwrap();
+        assert_eq!(names(run.path()), ["last", "step-000000000010", "step-000000000015"]);
     }
 
     /// Saves until a call fails; the last step that was saved, and that at which it failed.
@@ -207,7 +216,9 @@ mod tests {
         fs::rename(&names[0], &names[1]).unwrap();
         fs::write(run.path().join(FOLDER).join(".last.1-1.unfinished"), "half").unwrap();
         let found = candidates(run.path());
-        assert_eq!(found.iter().map(|candidate| candidate.step).collect::<Vec<_>>(), [Some(7), Some(0)]);
+        let steps = ["step-000000000007", "step-000000000000"];
+        assert!(found.iter().zip(steps).all(|(found, step)| found.path.ends_with(step) && !found.is_last));
+        assert_eq!(found.len(), steps.len());
         // A run that goes on from it adds to what is there.
         Folder::new(&Disk, run.path(), 2, None).save(&content(9), 9).unwrap();
         let found = candidates(run.path()).into_iter().map(|candidate| fs::read(candidate.path).unwrap());

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use chainrule_core::Float;
 use chainrule_trainer::optimizer::Memory;
-use chainrule_trainer::{Snapshot, State};
+use chainrule_trainer::{Counts, Snapshot, State};
 use safetensors::tensor::{Dtype, SafeTensorError, TensorView};
 use safetensors::{SafeTensors, serialize};
 use serde::{Deserialize, Serialize};
@@ -42,16 +42,7 @@ pub(crate) struct Belongs {
     pub(crate) preprocessing: Preprocessing,
 }
 
-/// A checkpoint.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Stored<F> {
-    pub(crate) state: State<F>,
-    pub(crate) belongs: Belongs,
-    /// The length of `metrics.jsonl` at that moment.
-    pub(crate) metrics_bytes: u64,
-}
-
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Header {
     // The first field, as `MARK` says.
@@ -135,37 +126,70 @@ pub(crate) fn encode<F: Float>(
     Ok(file)
 }
 
-/// The checkpoint that these bytes are.
-pub(crate) fn decode<F: Float>(bytes: &[u8]) -> Result<Stored<F>, FormatError> {
-    let place = digest_place(bytes).ok_or(FormatError::Damaged)?;
-    if digest(bytes, place).as_bytes() != &bytes[place..place + DIGITS] {
-        return Err(FormatError::Damaged);
-    }
-    let (_, metadata) = SafeTensors::read_metadata(bytes)?;
-    let text = metadata.metadata().as_ref().and_then(|metadata| metadata.get(METADATA_KEY));
-    let header: Header = serde_json::from_str(text.ok_or(FormatError::Damaged)?)?;
-    if header.format != FORMAT {
-        return Err(FormatError::Version(header.format));
-    }
-    let file = SafeTensors::deserialize(bytes)?;
-    let vector = |name: &str| read::<F>(&file, name);
-    let snapshot = |name: &str| -> Result<Option<Snapshot<F>>, FormatError> {
-        if file.tensor(&format!("{name}.theta")).is_err() {
-            return Ok(None);
+/// A checkpoint that is whole, of which no vector has been read yet.
+#[derive(Debug)]
+pub(crate) struct Sealed<'a> {
+    header: Header,
+    file: SafeTensors<'a>,
+}
+
+impl<'a> Sealed<'a> {
+    /// Looks whether the bytes are a whole checkpoint.
+    pub(crate) fn open(bytes: &'a [u8]) -> Result<Self, FormatError> {
+        let place = digest_place(bytes).ok_or(FormatError::Damaged)?;
+        if digest(bytes, place).as_bytes() != &bytes[place..place + DIGITS] {
+            return Err(FormatError::Damaged);
         }
-        let (theta, buffers) = (vector(&format!("{name}.theta"))?, vector(&format!("{name}.buffers"))?);
-        Ok(Some(Snapshot { theta, buffers }))
-    };
-    let slots = (0..header.slots.len()).map(|index| vector(&slot_name(index)));
-    let state = State {
-        theta: vector("theta")?,
-        buffers: vector("buffers")?,
-        memory: Memory { slots: slots.collect::<Result<_, _>>()?, numbers: read::<f64>(&file, "numbers")? },
-        average: snapshot("average")?,
-        best: snapshot("best")?,
-        counts: header.counts.into(),
-    };
-    Ok(Stored { state, belongs: header.belongs, metrics_bytes: header.metrics_bytes })
+        let (_, metadata) = SafeTensors::read_metadata(bytes)?;
+        let text = metadata.metadata().as_ref().and_then(|metadata| metadata.get(METADATA_KEY));
+        let header: Header = serde_json::from_str(text.ok_or(FormatError::Damaged)?)?;
+        if header.format != FORMAT {
+            return Err(FormatError::Version(header.format));
+        }
+        Ok(Self { header, file: SafeTensors::deserialize(bytes)? })
+    }
+
+    /// What its state belongs to.
+    pub(crate) fn belongs(&self) -> &Belongs {
+        &self.header.belongs
+    }
+
+    /// The length of `metrics.jsonl` at its moment.
+    pub(crate) fn metrics_bytes(&self) -> u64 {
+        self.header.metrics_bytes
+    }
+
+    /// Where the run was.
+    pub(crate) fn counts(&self) -> Counts {
+        self.header.counts.into()
+    }
+
+    /// The names of what its optimiser remembers.
+    pub(crate) fn slots(&self) -> &[String] {
+        &self.header.slots
+    }
+
+    /// Its state, in the precision that it was stored in.
+    pub(crate) fn state<F: Float>(&self) -> Result<State<F>, FormatError> {
+        let vector = |name: &str| read::<F>(&self.file, name);
+        let snapshot = |name: &str| -> Result<Option<Snapshot<F>>, FormatError> {
+            if self.file.tensor(&format!("{name}.theta")).is_err() {
+                return Ok(None);
+            }
+            let (theta, buffers) = (vector(&format!("{name}.theta"))?, vector(&format!("{name}.buffers"))?);
+            Ok(Some(Snapshot { theta, buffers }))
+        };
+        let slots = (0..self.header.slots.len()).map(|index| vector(&slot_name(index)));
+        let numbers = read::<f64>(&self.file, "numbers")?;
+        Ok(State {
+            theta: vector("theta")?,
+            buffers: vector("buffers")?,
+            memory: Memory { slots: slots.collect::<Result<_, _>>()?, numbers },
+            average: snapshot("average")?,
+            best: snapshot("best")?,
+            counts: self.counts(),
+        })
+    }
 }
 
 /// The state in these bytes, whatever run it belongs to.
@@ -173,7 +197,7 @@ pub(crate) fn decode<F: Float>(bytes: &[u8]) -> Result<Stored<F>, FormatError> {
 /// # Errors
 /// [`FormatError`] if they are not a whole checkpoint of this precision.
 pub fn state<F: Float>(bytes: &[u8]) -> Result<State<F>, FormatError> {
-    decode(bytes).map(|stored| stored.state)
+    Sealed::open(bytes)?.state()
 }
 
 /// Writes the digest that fits the bytes into them, if they have a place for it: after a change by hand, or by a test
@@ -268,8 +292,11 @@ mod tests {
         {
             let slots = vec!["a"; state.memory.slots.len()];
             let bytes = encode(&state, &slots, &belongs(), 1234).unwrap();
-            let stored = decode::<F>(&bytes).unwrap();
-            assert_eq!(stored, Stored { state, belongs: belongs(), metrics_bytes: 1234 });
+            let sealed = Sealed::open(&bytes).unwrap();
+            assert_eq!((sealed.belongs(), sealed.metrics_bytes()), (&belongs(), 1234));
+            assert!(sealed.slots().iter().eq(&slots));
+            assert_eq!(sealed.counts(), state.counts);
+            assert_eq!(sealed.state::<F>().unwrap(), state);
         }
     }
 
@@ -285,16 +312,16 @@ mod tests {
         for at in 0..bytes.len() {
             let mut altered = bytes.clone();
             altered[at] ^= 1 << (at % 8);
-            assert!(decode::<f32>(&altered).is_err(), "byte {at}");
-            assert!(matches!(decode::<f32>(&bytes[..at]), Err(FormatError::Damaged)), "cut at {at}");
+            assert!(Sealed::open(&altered).is_err(), "byte {at}");
+            assert!(matches!(Sealed::open(&bytes[..at]), Err(FormatError::Damaged)), "cut at {at}");
         }
-        assert!(decode::<f32>(&[bytes.as_slice(), b"\0"].concat()).is_err());
+        assert!(Sealed::open(&[bytes.as_slice(), b"\0"].concat()).is_err());
     }
 
     #[test]
     fn a_state_in_the_other_precision_is_refused() {
         let bytes = encode(&state::<f32>(), &["m", "v"], &belongs(), 7).unwrap();
-        assert!(matches!(decode::<f64>(&bytes), Err(FormatError::Vector(name)) if name == "theta"));
+        assert!(matches!(super::state::<f64>(&bytes), Err(FormatError::Vector(name)) if name == "theta"));
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! `runner resume`: a run that was interrupted, from its newest checkpoint on.
 
+use serde_json::json;
+
 use super::{of_run, print};
 use crate::cli::ResumeArgs;
 use crate::console::Console;
 use crate::error::Failure;
 use crate::experiment::Experiment;
+use crate::progress::Style;
 use crate::registry::Registry;
 use crate::resume::{self, Resumed};
 use crate::run_dir::{CONFIG, RunDir};
@@ -22,10 +25,9 @@ pub fn run(arguments: &ResumeArgs, registry: &Registry, console: Console) -> Res
     let run = RunDir::open(&arguments.run)?;
     let config = run.file(CONFIG);
     let loaded = Experiment::load(&config, &arguments.overrides, registry);
-    let experiment = match arguments.overrides.is_empty() {
-        true => loaded.map_err(|failure| of_run(failure, &config)),
-        false => loaded,
-    }?;
+    // A mistake is in the file of the run, if the command line adds nothing to it.
+    let whose = |failure| if arguments.overrides.is_empty() { of_run(failure, &config) } else { failure };
+    let experiment = loaded.map_err(whose)?;
     let interrupt = Interrupt::listen().map_err(Failure::io("listen to", "signals"))?;
     let context = Context {
         registry,
@@ -39,7 +41,11 @@ pub fn run(arguments: &ResumeArgs, registry: &Registry, console: Console) -> Res
         Dtype::F32 => resume::resume::<f32>(context, &experiment, &run, &arguments.allow),
         Dtype::F64 => resume::resume::<f64>(context, &experiment, &run, &arguments.allow),
     };
-    match resumed? {
+    match resumed.map_err(whose)? {
+        Resumed::Done if arguments.training.progress == Style::Json => {
+            let run = run.path().display().to_string();
+            console.event(&json!({ "event": "finished_already", "run": run }));
+        }
         Resumed::Done => console.note(&format!("{} has finished already", run.path().display())),
         Resumed::Reached(reached) => {
             reached.predictions.map_or(Ok(()), |table| print(console, &table))?;

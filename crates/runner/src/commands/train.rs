@@ -6,7 +6,7 @@ use crate::console::Console;
 use crate::error::Failure;
 use crate::experiment::Experiment;
 use crate::registry::{Number, Registry};
-use crate::run_dir::{Existing, RunDir};
+use crate::run_dir::{Existing, Place};
 use crate::session::Session;
 use crate::signals::Interrupt;
 use crate::spec::Dtype;
@@ -38,7 +38,9 @@ fn train<F: Number>(
 ) -> Result<(), Failure> {
     let session = Session::<F>::new(experiment, registry, None)?;
     let existing = if arguments.force { Existing::Replace } else { Existing::Keep };
-    let path = RunDir::choose(arguments.out.as_deref(), &experiment.name, existing)?;
+    let place = Place { out: arguments.out.as_deref(), name: &experiment.name, existing };
+    // Before anything is computed; it is chosen again when the directory is made.
+    place.choose()?;
     let interrupt = Interrupt::listen().map_err(Failure::io("listen to", "signals"))?;
     let context = Context {
         registry,
@@ -48,6 +50,6 @@ fn train<F: Number>(
         system: &Disk,
         pause_after: None,
     };
-    let reached = training::start(context, experiment, &session, (&path, existing))?;
+    let reached = training::start(context, experiment, &session, place)?;
     reached.predictions.map_or(Ok(()), |table| print(console, &table))
 }

@@ -2,9 +2,10 @@
 
 use chainrule_core::{Layer, Masking, Objective, Parameter, Rows, Shape, TargetKind};
 use chainrule_trainer::metrics::{Metric, ScoredOutput, Task};
-use chainrule_trainer::optimizer::Tuning;
-use chainrule_trainer::{Error, Optimizer, SplitError, check_indices};
+use chainrule_trainer::optimizer::{Rates, Tuning};
+use chainrule_trainer::{Error, Optimizer, Schedule, SplitError, check_indices};
 
+use super::ANY_STEPS;
 use crate::data::{Mask, OutputTargets, PrepareError, Preprocessing};
 use crate::diagnostic::{Diagnostic, Diagnostics, counted};
 use crate::document::{Node, Place};
@@ -214,6 +215,34 @@ pub(super) fn check_free<F: Number>(
         let help = format!("remove `{key}`, or choose another optimizer");
         experiment.mistake(Diagnostic::new(error.to_string()).at(place).help(help))
     })
+}
+
+/// The learning rates of a schedule mean something to the optimiser.
+pub(super) fn check_rates<F: Number>(
+    experiment: &Experiment,
+    optimizer: &dyn Optimizer<F>,
+    schedule: &dyn Schedule,
+) -> Result<(), Failure> {
+    let name = experiment.resolved.at(&["optimizer", "type"]).and_then(Node::as_str).unwrap_or_default();
+    // More steps than any schedule rests for at its start.
+    let changes = || schedule.plateau().is_some() || schedule.rate(0) != schedule.rate(ANY_STEPS);
+    let (key, message, help) = match optimizer.rates() {
+        Rates::Every => return Ok(()),
+        Rates::First if changes() => (
+            "type",
+            format!("{name} reads the learning rate in its first step only: a schedule changes nothing"),
+            "remove [lr_schedule], or choose another optimizer",
+        ),
+        Rates::ScaledByFirst if schedule.rate(0) == 0.0 => (
+            "warmup_factor",
+            format!("{name} scales its steps by the first, and the learning rate of that is 0"),
+            "set `warmup_factor` to more than 0",
+        ),
+        Rates::First | Rates::ScaledByFirst => return Ok(()),
+    };
+    let written = experiment.place(&["lr_schedule", key]);
+    let place = if written.is_none() { experiment.place(&["lr_schedule"]) } else { written };
+    Err(experiment.mistake(Diagnostic::new(message).at(place).help(help)))
 }
 
 /// Every layer of `[[optimizer.groups]]` has parameters that are trained.

@@ -25,6 +25,18 @@ pub trait FileSystem: fmt::Debug + Send + Sync {
     /// What the system says.
     fn sync(&self, file: &File) -> io::Result<()>;
 
+    /// Cuts a file, or fills it up with zeros.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn set_length(&self, file: &File, length: u64) -> io::Result<()>;
+
+    /// Creates a folder that is not there.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn create_folder(&self, path: &Path) -> io::Result<()>;
+
     /// Gives a file or folder another name, in place of what had it.
     ///
     /// # Errors
@@ -59,6 +71,14 @@ impl FileSystem for Disk {
 
     fn sync(&self, file: &File) -> io::Result<()> {
         file.sync_all()
+    }
+
+    fn set_length(&self, file: &File, length: u64) -> io::Result<()> {
+        file.set_len(length)
+    }
+
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        fs::create_dir(path)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -65,6 +65,14 @@ impl FileSystem for Faulty {
         self.call().and_then(|_| Disk.sync(file))
     }
 
+    fn set_length(&self, file: &File, length: u64) -> io::Result<()> {
+        self.call().and_then(|_| Disk.set_length(file, length))
+    }
+
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        self.call().and_then(|_| Disk.create_folder(path))
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.call().and_then(|_| Disk.rename(from, to))
     }

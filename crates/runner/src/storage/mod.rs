@@ -75,7 +75,8 @@ fn create_beside(system: &dyn FileSystem, path: &Path) -> io::Result<(PathBuf, F
     }
 }
 
-fn write_all(system: &dyn FileSystem, file: &mut File, mut bytes: &[u8]) -> io::Result<()> {
+/// Writes all of the bytes.
+pub(crate) fn write_all(system: &dyn FileSystem, file: &mut File, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match again(|| system.write(file, bytes))? {
             0 => return Err(ErrorKind::WriteZero.into()),

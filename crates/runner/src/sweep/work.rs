@@ -17,7 +17,7 @@ use crate::experiment::{Experiment, Schemas};
 use crate::progress::{Style, short};
 use crate::registry::{Number, Registry};
 use crate::resume::{Resumed, resume};
-use crate::run_dir::{CONFIG, Existing, MODEL, RESULT, RunDir};
+use crate::run_dir::{CONFIG, Existing, MODEL, Place, RESULT, RunDir};
 use crate::session::Session;
 use crate::signals::Interrupt;
 use crate::spec::{Dtype, HalvingSpec};
@@ -140,7 +140,8 @@ fn go<F: Number>(
         };
     }
     let session = Session::<F>::new(experiment, context.registry, None)?;
-    start(context, experiment, &session, (path, Existing::Keep)).map(Some)
+    let place = Place { out: Some(path), name: &experiment.name, existing: Existing::Keep };
+    start(context, experiment, &session, place).map(Some)
 }
 
 /// Trains these trials, as many side by side as there are threads, each on its share of them; in the order of the trials

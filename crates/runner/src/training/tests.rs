@@ -1,11 +1,12 @@
 use std::fs;
 use std::io::ErrorKind;
+use std::path::Path;
 
 use super::*;
 use crate::console::Verbosity;
 use crate::progress::Style;
 use crate::resume::{Resumed, resume};
-use crate::run_dir::MODEL;
+use crate::run_dir::{CONFIG, Existing, MODEL, RESULT};
 use crate::storage::Disk;
 use crate::storage::faulty::{Fault, Faulty};
 
@@ -41,7 +42,68 @@ fn train(folder: &Path, system: &dyn FileSystem) -> Result<(), Failure> {
         };
     }
     let session = Session::<f64>::new(&experiment, &registry, None)?;
-    start(context, &experiment, &session, (&path, Existing::Keep)).map(drop)
+    let place = Place { out: Some(&path), name: "", existing: Existing::Keep };
+    start(context, &experiment, &session, place).map(drop)
+}
+
+/// Goes on with the run in `folder`, changed by `set`.
+fn extend(folder: &Path, set: &[&str], allow: &[&str], system: &dyn FileSystem) -> Result<Resumed, Failure> {
+    let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+    let registry = Registry::standard();
+    let run = RunDir::open(&folder.join("run"))?;
+    let experiment = Experiment::load(&run.file(CONFIG), &owned(set), &registry)?;
+    let context = Context {
+        registry: &registry,
+        arguments: &TrainingArgs { threads: Some(1), progress: Style::None },
+        interrupt: &Interrupt::never(),
+        console: Console::new(Verbosity::Quiet),
+        system,
+        pause_after: None,
+    };
+    resume::<f64>(context, &experiment, &run, &owned(allow))
+}
+
+#[test]
+fn whichever_call_fails_while_a_run_is_extended_its_model_is_that_of_the_longer_run() {
+    let extend = |folder: &Path, system: &dyn FileSystem| {
+        let keys = ["train.epochs", "optimizer.learning_rate"];
+        extend(folder, &["train.epochs=6", "optimizer.learning_rate=0.02"], &keys, system)
+    };
+    let trained = || {
+        let folder = tempfile::tempdir().unwrap();
+        train(folder.path(), &Disk).unwrap();
+        folder
+    };
+    let folder = trained();
+    let all = Faulty::new(usize::MAX, Fault::Gone);
+    extend(folder.path(), &all).unwrap();
+    let model = |folder: &Path| blake3::hash(&fs::read(folder.join("run").join(MODEL)).unwrap());
+    let expected = model(folder.path());
+    assert!(all.calls() >= 30, "{}", all.calls());
+    for at in 0..all.calls() {
+        let folder = trained();
+        assert!(extend(folder.path(), &Faulty::new(at, Fault::Gone)).is_err(), "call {at}");
+        let resumed = extend(folder.path(), &Disk).unwrap();
+        // Only the very last call fails with everything written.
+        assert!(matches!(resumed, Resumed::Reached(_)) || at + 1 == all.calls(), "call {at}");
+        assert_eq!(model(folder.path()), expected, "call {at}");
+        assert!(folder.path().join("run").join(RESULT).is_file());
+    }
+}
+
+#[test]
+fn what_is_judged_otherwise_is_judged_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    train(folder.path(), &Disk).unwrap();
+    let best = || blake3::hash(&fs::read(folder.path().join("run/checkpoints/best")).unwrap());
+    let go_on = |set: &[&str]| extend(folder.path(), set, &["train", "optimizer"], &Disk).unwrap();
+    // Steps of nothing from here on: the loss before the last of them is the best so far, and stays it.
+    go_on(&["train.epochs=4", "optimizer.learning_rate=1e-300"]);
+    let before = best();
+    go_on(&["train.epochs=5"]);
+    assert_eq!(best(), before);
+    go_on(&["train.epochs=6", "train.evaluate_train=true", "train.monitor='train_loss'"]);
+    assert_ne!(best(), before);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use chainrule_core::Float;
 
-use super::{Group, Joint, Memory, Optimizer, Step};
+use super::{Group, Joint, Memory, Optimizer, Rates, Step};
 use crate::Error;
 
 /// How many pairs are remembered at most.
@@ -208,6 +208,10 @@ impl<F: Float> Optimizer<F> for Lbfgs {
 
     fn numbers(&self) -> &'static [&'static str] {
         &NUMBERS[..COUNTS + self.history]
+    }
+
+    fn rates(&self) -> Rates {
+        Rates::ScaledByFirst
     }
 
     fn joint(&self) -> Option<&dyn Joint<F>> {

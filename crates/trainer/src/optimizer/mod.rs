@@ -86,6 +86,11 @@ pub trait Optimizer<F: Float>: fmt::Debug + Send + Sync {
     /// Brings the single numbers to step `number`, before any parameter is moved by it.
     fn begin(&self, _number: u64, _numbers: &mut [f64]) {}
 
+    /// Which learning rates it reads.
+    fn rates(&self) -> Rates {
+        Rates::Every
+    }
+
     /// If a step looks at all parameters together, what makes it; then neither [`begin`](Self::begin) nor
     /// [`update`](Self::update) is called, and every step must be of the whole training set.
     fn joint(&self) -> Option<&dyn Joint<F>> {
@@ -94,6 +99,17 @@ pub trait Optimizer<F: Float>: fmt::Debug + Send + Sync {
 
     /// Moves some parameters by one step, each by its own gradient and memory. All slices are as long as `theta`.
     fn update(&self, step: Step<'_>, theta: &mut [F], gradient: &[F], slots: &mut [&mut [F]]);
+}
+
+/// Which learning rates of a schedule an optimiser reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rates {
+    /// That of every step.
+    Every,
+    /// That of the first step only: what comes after, it finds out itself.
+    First,
+    /// That of every step; the first also gives the scale of those that follow, and must not be 0.
+    ScaledByFirst,
 }
 
 /// A rule whose step is a function of all parameters that are trained, which cannot be made in pieces.

@@ -3,7 +3,7 @@
 use chainrule_core::Float;
 use chainrule_core::simd::wide;
 
-use super::{Optimizer, Step, sign};
+use super::{Optimizer, Rates, Step, sign};
 use crate::Error;
 
 /// `θ <- θ - d sign g`, with PyTorch's formulas and defaults.
@@ -60,6 +60,10 @@ impl Default for Rprop {
 impl<F: Float> Optimizer<F> for Rprop {
     fn slots(&self) -> &'static [&'static str] {
         &["step_size", "gradient_before"]
+    }
+
+    fn rates(&self) -> Rates {
+        Rates::First
     }
 
     #[inline]
