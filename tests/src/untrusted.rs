@@ -18,6 +18,7 @@ use chainrule_runner::predictor::{Card, Predictor};
 use chainrule_runner::registry::{Number, Registry};
 use chainrule_runner::session::Session;
 use chainrule_runner::spec::Dtype;
+use chainrule_runner::terminal::drives_terminal;
 use chainrule_runner::weights::{self, Tensors, Weights};
 use chainrule_trainer::{Forget, Settings, Silent, Threads, Trainer};
 use flate2::bufread::MultiGzDecoder;
@@ -190,9 +191,7 @@ fn bounded(input: Input, work: impl FnOnce()) -> Taken {
 
 /// Whether no character of a text would drive a terminal or reverse a line.
 pub fn is_harmless(text: &str) -> bool {
-    let reverses =
-        |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    !text.chars().any(|c| c != '\n' && c.is_control() || reverses(c))
+    !text.chars().any(|c| c != '\n' && drives_terminal(c))
 }
 
 /// The bytes that a compressed file decompresses to; none, if it is not compressed.

@@ -1,6 +1,6 @@
 //! Where a run cannot be written: full, read-only, missing, too long a name. The message names file and cause, and what
 //! was written before is there still. The order of every single call is tested beside the code, on a file system of which
-//! each call fails in its turn (`checkpoint/folder.rs`, `run_dir.rs`).
+//! each call fails in its turn (`checkpoint/folder.rs`, `run_dir/create.rs`, `training/tests.rs`).
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::print_stderr)] // Of a test that this machine does not allow.

@@ -41,7 +41,7 @@ pub struct Draw {
 }
 
 impl Draw {
-    /// The random numbers of one step of a run.
+    /// The random numbers of one batch of a run, counted over all epochs.
     pub fn new(seed: u64, step: u64) -> Self {
         Self { seed, step, place: 0 }
     }

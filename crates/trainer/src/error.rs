@@ -19,7 +19,7 @@ pub enum Error {
         needed: usize,
         /// Samples of the training set.
         samples: usize,
-        /// Samples a step.
+        /// Samples a batch.
         batch_size: usize,
     },
     /// An optimiser that compares gradients of the whole training set, and steps of parts of it.
@@ -102,7 +102,7 @@ pub enum Error {
         /// Its name.
         metric: &'static str,
     },
-    /// A number of epochs, samples or epochs between records that is zero.
+    /// A setting that counts something, and is zero.
     #[error("{what} must be at least 1")]
     Zero {
         /// Which setting.

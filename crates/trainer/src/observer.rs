@@ -11,7 +11,7 @@ pub struct Progress {
     pub epoch: u64,
     /// Samples trained since the start, over all epochs.
     pub samples: u64,
-    /// The loss of the last batch.
+    /// The loss of the last step.
     pub loss: f64,
 }
 

@@ -48,7 +48,7 @@ pub struct TrainTable {
     /// Passes over the training set.
     #[schemars(range(min = 1))]
     pub epochs: u64,
-    /// Samples a step of the optimizer.
+    /// Samples a batch; a step of the optimizer has `accumulate` batches.
     #[serde(default = "usual_batch")]
     #[schemars(range(min = 1))]
     pub batch_size: usize,

@@ -28,6 +28,9 @@ pub struct Clip {
 
 impl Clip {
     /// Limits the parts of the gradient that belong to `groups`.
+    ///
+    /// # Panics
+    /// If a group reaches beyond the gradient.
     pub fn apply<F: Float>(self, groups: &[Group], gradient: &mut [F]) {
         if let Some(value) = self.value {
             let value = F::of(value);

@@ -14,6 +14,9 @@ use super::{Group, sign};
 /// ```
 /// Unlike an L2 norm's, this pull is as strong on small numbers as on large ones, so what the loss does not need comes
 /// down to about zero. A step may lead past zero and back: numbers end within a step's length of it.
+///
+/// # Panics
+/// If a group reaches beyond `theta` or `gradient`.
 pub fn l1<F: Float>(lambda: f64, groups: &[Group], theta: &[F], gradient: &mut [F]) {
     if lambda == 0.0 {
         return;

@@ -19,8 +19,8 @@ const COUNTS: usize = 3;
 /// How many sums run side by side, so that a loop has no chain of additions: the order stays fixed.
 const LANES: usize = 8;
 
-/// `θ <- θ - η H g`, with `H` an estimate of the inverse Hessian: PyTorch's L-BFGS without line search and one
-/// iteration a step. All parameters that are trained are one vector.
+/// `θ <- θ - η H g`, with `H` an estimate of the inverse Hessian: PyTorch's L-BFGS with one iteration a step,
+/// without line search and with its tolerances at 0. All parameters that are trained are one vector.
 ///
 /// # Update
 /// With the gradient `g` of the loss over the whole training set, learning rate `η`, and of the last `h` steps the pairs
@@ -40,7 +40,8 @@ const LANES: usize = 8;
 /// one update a pair, `H <- (I - ρ s yᵀ) H (I - ρ y sᵀ) + ρ s sᵀ`, the symmetric matrix nearest to the one before that
 /// maps this `y` to its `s`; the matrix itself is never formed. `yᵀs > 0` keeps it positive definite, so that `d` leads
 /// downhill, and `γ`, a curvature along the last step, gives it its size. Only differences of gradients of the same
-/// function mean anything, hence the whole training set in every step.
+/// function mean anything, hence the whole training set in every step; dropout or noise make it another function each time,
+/// and most pairs are not remembered then.
 ///
 /// Sums over the parameters are f64, in an order that depends on nothing but their number. A layer's own rate scales
 /// its part of `t d`; `s` is the step as it was made.
@@ -295,16 +296,6 @@ mod tests {
         go(1..=30, &[Group::new(0..2), Group::new(3..5)], &mut theta, &mut memory);
         assert_eq!(theta[2], 0.0);
         assert!([0, 1, 3, 4].iter().all(|&i| (theta[i] - 1.0).abs() < 1e-6), "{theta:?}");
-    }
-
-    #[test]
-    fn a_stored_memory_leads_on_to_the_same_bits() {
-        let (mut theta, mut memory) = ([0.0; 5], Memory::new(&Lbfgs::new(), 5));
-        go(1..=13, &[Group::new(0..5)], &mut theta, &mut memory);
-        let (mut again, mut stored) = (theta, memory.clone());
-        go(14..=20, &[Group::new(0..5)], &mut theta, &mut memory);
-        go(14..=20, &[Group::new(0..5)], &mut again, &mut stored);
-        assert!(theta == again && memory == stored);
     }
 
     #[test]

@@ -16,7 +16,8 @@ use super::clip::sum_of_squares;
 /// ```
 /// It is the projection onto the ball of radius `c`, the nearest weights that are allowed, so a step and this make
 /// projected gradient descent. Rows that are short enough keep their bits. Frozen weights are left alone, and so are
-/// vectors, such as the factors of a normalisation, which weigh no inputs against each other.
+/// vectors, such as the factors of a normalisation, which weigh no inputs against each other. Of an embedding a row is the
+/// vector of a token; of a transposed convolution, whose first axis is the channels it reads, what one of them gives to all maps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MaxNorm {
     limit: f64,
@@ -47,6 +48,9 @@ impl MaxNorm {
     }
 
     /// Shortens what is too long.
+    ///
+    /// # Panics
+    /// If `theta` does not hold the tensors that it was made for.
     pub fn apply<F: Float>(&self, theta: &mut [F]) {
         for Rows { range, width } in &self.weights {
             for row in theta[range.clone()].chunks_exact_mut(*width) {

@@ -1,7 +1,7 @@
-//! Optimisers: from a gradient to new parameters, number by number.
+//! Optimisers: from a gradient to new parameters, number by number, or of all together ([`Joint`]).
 //!
-//! An optimiser knows no network. Its memory is a list of flat vectors as long as the parameters, lent like everything
-//! else, so that checkpoints can store them without knowing what they mean.
+//! An optimiser knows no network. Its memory is a list of flat vectors as long as the parameters and some single numbers,
+//! lent like everything else, so that checkpoints can store them without knowing what they mean.
 
 use std::fmt;
 use std::ops::Range;
