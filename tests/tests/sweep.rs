@@ -201,3 +201,29 @@ fn an_interrupted_sweep_stores_its_trials_and_goes_on() {
     let ranking = |out: &str| runner.text(format!("{out}/ranking.csv")).replace(&format!("{out}/"), "");
     assert_eq!(ranking("s"), ranking("straight"));
 }
+
+#[test]
+fn a_sweep_of_which_every_trial_diverges_ends_as_a_run_that_does() {
+    let runner = sweep(
+        "[sweep]\ntype = \"grid\"\nvary = [{ key = \"optimizer.learning_rate\", values = [1e39, 2e39] }]\n",
+    );
+    let Ended { code, stderr, .. } = runner.run(["sweep", "x.toml", "--out", "s"]);
+    assert_eq!(code, 4, "{stderr}");
+    assert!(stderr.contains("error: every trial diverged\n  = help: "), "{stderr}");
+    assert!(ranking(&runner, "s/ranking.csv")[1..].iter().all(|row| row[4] == "diverged"));
+}
+
+#[test]
+fn a_trial_that_stopped_early_is_ranked_by_its_score() {
+    let runner = Runner::new();
+    let early = "monitor = \"running_loss\"\n[early_stopping]\npatience = 1\n";
+    let vary =
+        "[sweep]\ntype = \"grid\"\nvary = [{ key = \"optimizer.learning_rate\", values = [1e-4, 0.05] }]\n";
+    runner.write("x.toml", format!("{}{vary}", SGD.replace("[checkpoint]", &format!("{early}[checkpoint]"))));
+    runner.done(["sweep", "x.toml", "--out", "s"]);
+    let rows = ranking(&runner, "s/ranking.csv");
+    let column =
+        |column: usize| rows[1..].iter().map(|row| row[column].parse().unwrap()).collect::<Vec<f64>>();
+    // The better one stopped long before the other.
+    assert!(column(2).is_sorted() && column(3) == [3.0, 40.0], "{rows:?}");
+}

@@ -76,9 +76,14 @@ fn finish(ranking: &Ranking, path: &Path, console: Console) -> Result<(), Failur
     print(console, &ranking.table())?;
     match ranking.best() {
         Some(best) => console.note(&format!("the best run is {}; ranking in {}", best.run, path.display())),
-        None => console.note("every trial diverged"),
+        None => console.note(&format!("ranking in {}", path.display())),
     }
-    Ok(())
+    match ranking.all_diverged() {
+        true => Err(Failure::AllDiverged {
+            help: "vary over smaller learning rates, scale the inputs (`scale` in [data]), or limit the gradient (`clip_grad_norm` in [optimizer])",
+        }),
+        false => Ok(()),
+    }
 }
 
 fn score(experiment: &Experiment, sweep: &Sweep) -> Result<Score, Failure> {

@@ -57,14 +57,36 @@ impl Score {
     }
 }
 
+/// How far a trial came; in the order of the ranking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Status {
+    /// Trained to its end, or stopped early.
+    Done,
+    /// Of a halving: others were better when it had trained so far.
+    Waiting,
+    /// A loss or a gradient was no longer finite.
+    Diverged,
+}
+
+impl Status {
+    /// As tables have it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Waiting => "waiting",
+            Self::Diverged => "diverged",
+        }
+    }
+}
+
 /// What became of a trial.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Tried {
     pub(crate) trial: Trial,
+    /// None of a trial that diverged, nor where the score is not defined.
     pub(crate) score: Option<f64>,
     pub(crate) epochs: u64,
-    /// "done", "waiting", "diverged".
-    pub(crate) status: &'static str,
+    pub(crate) status: Status,
     /// Its run directory.
     pub(crate) run: String,
 }
@@ -78,13 +100,14 @@ pub(crate) struct Ranking {
 }
 
 impl Ranking {
-    /// Trained longer comes before trained better: of a halving, only those trained equally long can be compared.
+    /// Those done by their score; then those that wait, trained longer before trained better, as only those trained equally
+    /// long can be compared; then those that diverged.
     pub(crate) fn new(score: Score, keys: Vec<String>, mut tried: Vec<Tried>) -> Self {
+        let waited = |tried: &Tried| if tried.status == Status::Waiting { tried.epochs } else { 0 };
         tried.sort_by(|a, b| {
-            let diverged = |tried: &Tried| tried.score.is_none();
-            diverged(a)
-                .cmp(&diverged(b))
-                .then(b.epochs.cmp(&a.epochs))
+            a.status
+                .cmp(&b.status)
+                .then(waited(b).cmp(&waited(a)))
                 .then_with(|| score.compare(a.score, b.score))
                 .then(a.trial.index.cmp(&b.trial.index))
         });
@@ -94,6 +117,11 @@ impl Ranking {
     /// The best trial, if one has a score.
     pub(crate) fn best(&self) -> Option<&Tried> {
         self.tried.first().filter(|tried| tried.score.is_some())
+    }
+
+    /// Whether there are trials, and all of them diverged.
+    pub(crate) fn all_diverged(&self) -> bool {
+        self.tried.first().is_some_and(|tried| tried.status == Status::Diverged)
     }
 
     /// For people.
@@ -125,7 +153,12 @@ impl Ranking {
     fn cells(rank: usize, tried: &Tried, score: String) -> Vec<String> {
         let before = [(rank + 1).to_string(), tried.trial.index.to_string(), score, tried.epochs.to_string()];
         let values = tried.trial.values.iter().cloned();
-        before.into_iter().chain([tried.status.to_owned()]).chain(values).chain([tried.run.clone()]).collect()
+        before
+            .into_iter()
+            .chain([tried.status.name().to_owned()])
+            .chain(values)
+            .chain([tried.run.clone()])
+            .collect()
     }
 }
 
@@ -137,7 +170,8 @@ mod tests {
 
     fn tried(index: usize, score: Option<f64>, epochs: u64) -> Tried {
         let trial = Trial { index, sets: Vec::new(), values: vec![format!("v{index}")] };
-        Tried { trial, score, epochs, status: "done", run: format!("s/{index}") }
+        let status = if score.is_some() { Status::Done } else { Status::Diverged };
+        Tried { trial, score, epochs, status, run: format!("s/{index}") }
     }
 
     fn order(name: Option<&str>, tried: Vec<Tried>) -> Vec<usize> {
@@ -151,9 +185,35 @@ mod tests {
         let found = || {
             vec![tried(0, Some(0.5), 9), tried(1, None, 3), tried(2, Some(0.25), 9), tried(3, Some(0.1), 3)]
         };
-        assert_eq!(order(None, found()), [2, 0, 3, 1]);
+        // One that stopped early has had fewer epochs, and may still be the best.
+        assert_eq!(order(None, found()), [3, 2, 0, 1]);
         assert_eq!(order(Some("validation_accuracy"), found()), [0, 2, 3, 1]);
-        assert_eq!(order(Some("train_rmse"), found()), [2, 0, 3, 1]);
+        assert_eq!(order(Some("train_rmse"), found()), [3, 2, 0, 1]);
+    }
+
+    #[test]
+    fn what_waits_comes_after_what_is_done_and_longer_before_better() {
+        let waiting = |index, score, epochs| Tried { status: Status::Waiting, ..tried(index, score, epochs) };
+        let undefined = Tried { status: Status::Done, ..tried(5, None, 9) };
+        let found = vec![
+            tried(0, None, 9),
+            waiting(1, Some(0.1), 1),
+            waiting(2, Some(0.3), 3),
+            waiting(3, Some(0.2), 3),
+            tried(4, Some(0.9), 2),
+            undefined,
+        ];
+        assert_eq!(order(None, found), [4, 5, 3, 2, 1, 0]);
+    }
+
+    #[test]
+    fn all_have_diverged_only_if_there_are_some() {
+        let all_diverged =
+            |tried| Ranking::new(Score::of(None, &[]).unwrap(), Vec::new(), tried).all_diverged();
+        assert!(all_diverged(vec![tried(0, None, 0), tried(1, None, 0)]));
+        assert!(!all_diverged(vec![tried(0, None, 0), tried(1, Some(1.0), 2)]));
+        assert!(!all_diverged(Vec::new()));
+        assert!(!all_diverged(vec![Tried { status: Status::Done, ..tried(0, None, 9) }]));
     }
 
     #[test]

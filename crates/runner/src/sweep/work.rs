@@ -8,7 +8,7 @@ use std::thread;
 
 use serde_json::Value as Json;
 
-use super::rank::Tried;
+use super::rank::{Status, Tried};
 use super::{Score, Trial};
 use crate::cli::TrainingArgs;
 use crate::console::{Console, Verbosity};
@@ -75,10 +75,10 @@ impl Sweeper<'_> {
         }
         let result: Json = serde_json::from_str(&read(RESULT)?).map_err(|error| failed(error.to_string()))?;
         let epochs = result["epochs"].as_u64().unwrap_or_default();
-        Ok(Some(self.tried(trial, self.score.read(&result["metrics"]), epochs, "done")))
+        Ok(Some(self.tried(trial, self.score.read(&result["metrics"]), epochs, Status::Done)))
     }
 
-    fn tried(&self, trial: &Trial, score: Option<f64>, epochs: u64, status: &'static str) -> Tried {
+    fn tried(&self, trial: &Trial, score: Option<f64>, epochs: u64, status: Status) -> Tried {
         Tried { trial: trial.clone(), score, epochs, status, run: self.path(trial).display().to_string() }
     }
 
@@ -105,17 +105,17 @@ impl Sweeper<'_> {
         };
         let tried = match reached {
             Ok(Some(reached)) => {
-                let status = if path.join(RESULT).is_file() { "done" } else { "waiting" };
+                let status = if path.join(RESULT).is_file() { Status::Done } else { Status::Waiting };
                 self.tried(trial, self.score.read(&reached.metrics), reached.epochs, status)
             }
             // It finished in the moment since we looked.
             Ok(None) => {
-                self.finished(trial, &experiment)?.unwrap_or_else(|| self.tried(trial, None, 0, "done"))
+                self.finished(trial, &experiment)?.unwrap_or_else(|| self.tried(trial, None, 0, Status::Done))
             }
-            Err(Failure::Diverged { .. }) => self.tried(trial, None, 0, "diverged"),
+            Err(Failure::Diverged { .. }) => self.tried(trial, None, 0, Status::Diverged),
             Err(failure) => return Err(failure),
         };
-        let score = tried.score.map_or_else(|| tried.status.to_owned(), short);
+        let score = tried.score.map_or_else(|| tried.status.name().to_owned(), short);
         let sets = trial.sets.join(", ");
         self.console.note(&format!(
             "trial {}: {} {score} after epoch {}  ({sets})",
