@@ -2,9 +2,7 @@
 
 use chainrule_trainer::State;
 
-use crate::checkpoint::{
-    Candidate, Fingerprint, Stored, candidates, changed, data_digest, decode, fingerprint,
-};
+use crate::checkpoint::{Candidate, Fingerprint, Stored, candidates, changed, decode, fingerprint};
 use crate::console::Console;
 use crate::error::Failure;
 use crate::experiment::Experiment;
@@ -39,7 +37,7 @@ pub(crate) fn resume<F: Number>(
     belongs.experiment = now;
     let stored = Some(belongs.preprocessing.clone());
     let session = Session::<F>::new(experiment, context.registry, stored)?;
-    if data_digest(session.parts()) != belongs.data {
+    if session.data_digest() != belongs.data {
         let message = "the data are not those that this run was started with".to_owned();
         return Err(Failure::Run { path: run.path().to_owned(), message });
     }

@@ -6,7 +6,7 @@ use chainrule_core::Float;
 use chainrule_trainer::{Checkpoints, End, Error, Settings, Snapshot, State, Threads, Trainer};
 use serde_json::{Value as Json, json};
 
-use crate::checkpoint::{Belongs, Folder, data_digest, encode, fingerprint};
+use crate::checkpoint::{Belongs, Folder, encode, fingerprint};
 use crate::cli::TrainingArgs;
 use crate::console::Console;
 use crate::error::Failure;
@@ -65,7 +65,7 @@ pub(crate) fn start<F: Number>(
     let state = State::new(theta, buffers, session.optimizer.as_ref());
     let belongs = Belongs {
         experiment: fingerprint(&experiment.resolved),
-        data: data_digest(session.parts()),
+        data: session.data_digest().to_owned(),
         preprocessing: session.preprocessing.clone(),
     };
     let checkpoint = encoded(session, &state, &belongs, 0)?;
