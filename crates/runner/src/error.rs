@@ -45,6 +45,11 @@ pub enum Failure {
         /// The step of its last checkpoint.
         step: u64,
     },
+    /// Every trial of a sweep diverged; the ranking has been printed.
+    #[error(
+        "error: every trial diverged\n  = help: try smaller learning rates, scale the inputs (`scale` in [data]), or limit the gradient (`clip_grad_norm` in [optimizer])"
+    )]
+    AllDiverged,
     /// A signal ended training; the state is stored.
     #[error("interrupted after step {step}; go on with `{resume}`")]
     Interrupted {
@@ -88,7 +93,7 @@ impl Failure {
             Self::Io { .. } | Self::Training(_) | Self::Gradcheck => 1,
             Self::Experiment(..) | Self::Unreadable(_) | Self::Usage { .. } => 2,
             Self::Data { .. } => 3,
-            Self::Diverged { .. } => 4,
+            Self::Diverged { .. } | Self::AllDiverged => 4,
             Self::Run { .. } => 5,
             Self::Interrupted { signal, .. } => 128 + signal,
         }

@@ -8,6 +8,7 @@ mod schemas;
 mod settings;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use chainrule_trainer::Schedule;
 use chainrule_trainer::metrics::{Metric, Task};
@@ -15,7 +16,7 @@ use chainrule_trainer::optimizer::Tuning;
 use chainrule_trainer::schedule::{Constant, Warmup};
 
 use crate::conform::Schema;
-use crate::data::DataCommon;
+use crate::data::{DataCommon, SharedData};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::{self, Loaded, Node, Place, Sources, Table, Value};
 use crate::error::Failure;
@@ -74,6 +75,8 @@ pub struct Experiment {
     pub(crate) data: DataCommon,
     /// `[metrics] report`.
     pub(crate) metrics: Vec<Metric>,
+    /// Of the trials of a sweep: the data that they have in common.
+    pub(crate) shared: Option<Arc<SharedData>>,
 }
 
 /// A loss: of `[loss]`, or of an entry of `[[outputs]]`.
@@ -124,23 +127,6 @@ impl Experiment {
     /// without the data.
     pub fn load(path: &Path, overrides: &[String], registry: &Registry) -> Result<Self, Failure> {
         Self::of_loaded(document::load(path, overrides)?, path, &Schemas::new(registry), registry)
-    }
-
-    /// The same of one trial of a sweep: without `[sweep]`.
-    ///
-    /// # Errors
-    /// As [`Experiment::load`].
-    pub(crate) fn load_without_sweep(
-        path: &Path,
-        overrides: &[String],
-        schemas: &Schemas,
-        registry: &Registry,
-    ) -> Result<Self, Failure> {
-        let mut loaded = document::load(path, overrides)?;
-        if let Some(root) = loaded.root.as_table_mut() {
-            drop(root.remove("sweep"));
-        }
-        Self::of_loaded(loaded, path, schemas, registry)
     }
 
     /// The same of a file that has been read already: its text need not have come from a disk.
@@ -351,6 +337,8 @@ impl Experiment {
         let metrics: MetricsTable = read_at(&root, &["metrics"])?.unwrap_or_default();
         check_metrics(&root, &metrics, &mut mistakes);
         check_exclusive(&root, &mut mistakes);
+        let sweep = sweep(&root)?;
+        sweep.iter().for_each(|sweep| mistakes.append(crate::sweep::mistakes(sweep, &root)));
         let model = ModelPlan::new(ModelSource::of(&root), registry).unwrap_or_else(|found| {
             mistakes.append(found);
             ModelPlan::default()
@@ -367,7 +355,7 @@ impl Experiment {
             dtype: read_at(&root, &["dtype"])?.unwrap_or_default(),
             train: required(read_at(&root, &["train"])?, "train")?,
             early_stopping: read_at(&root, &["early_stopping"])?,
-            sweep: sweep(&root)?,
+            sweep,
             checkpoint: read_at(&root, &["checkpoint"])?.unwrap_or_default(),
             predict: read_at(&root, &["predict"])?,
             runtime: read_at(&root, &["runtime"])?.unwrap_or_default(),
@@ -380,6 +368,7 @@ impl Experiment {
             schedule,
             data,
             metrics: metrics.report.into_iter().map(Metric::from).collect(),
+            shared: None,
             sources: sources.clone(),
             resolved: root,
         };

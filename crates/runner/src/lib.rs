@@ -31,6 +31,7 @@ mod resume;
 pub mod run_dir;
 pub mod schema;
 pub mod session;
+mod shell;
 pub mod signals;
 pub mod spec;
 pub mod storage;

@@ -2,7 +2,20 @@
 
 use chainrule_core::{Float, Layer};
 
-/// Checks that `copies` vectors of the parameters and the memory of a pass over `rows` samples fit.
+/// The bytes of `copies` vectors of the parameters and the memory of a pass over `rows` samples.
+pub(crate) fn needed<F: Float>(
+    network: &dyn Layer<F>,
+    parameters: usize,
+    copies: usize,
+    rows: usize,
+) -> u128 {
+    let tape = network.tape();
+    let pass = (tape.per_row.saturating_add(2 * network.output_shape().len()) as u128) * rows as u128
+        + tape.per_batch as u128;
+    (parameters as u128 * copies as u128 + pass) * F::BYTES as u128
+}
+
+/// Checks that as much can be had.
 ///
 /// # Errors
 /// A message with both sizes.
@@ -12,11 +25,7 @@ pub(crate) fn check<F: Float>(
     copies: usize,
     rows: usize,
 ) -> Result<(), String> {
-    let tape = network.tape();
-    let pass = (tape.per_row.saturating_add(2 * network.output_shape().len()) as u128) * rows as u128
-        + tape.per_batch as u128;
-    let numbers = parameters as u128 * copies as u128 + pass;
-    let needed = numbers * F::BYTES as u128;
+    let needed = needed(network, parameters, copies, rows);
     let available = available();
     if needed <= u128::from(available) {
         return Ok(());

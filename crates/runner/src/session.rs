@@ -1,15 +1,20 @@
 //! An experiment with its data: everything that training, evaluation and prediction compute with.
 
 mod checks;
+mod samples;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use chainrule_core::layers::Masked;
-use chainrule_core::{Buffer, Layer, Masking, Objective, OutputLoss, Parameter, Shape, parameter_count};
-use chainrule_trainer::metrics::{Metric, ScoredOutput, Scoring, Task};
+use chainrule_core::{
+    Buffer, Layer, Masking, Objective, OutputLoss, Parameter, Shape, TargetData, parameter_count,
+};
+use chainrule_trainer::metrics::{Metric, ScoredOutput, Scoring};
 use chainrule_trainer::{Dataset, Optimizer, Schedule, Settings};
 
-use crate::data::{self, DataError, Mask, OutputTargets, Plan, Prepared, Preprocessing};
+use crate::checkpoint::data_digest;
+use crate::data::{Mask, OutputTargets, Plan, Prepared, Preprocessing};
 use crate::diagnostic::{Diagnostic, Diagnostics, counted};
 use crate::document::{Node, Place, Value};
 use crate::error::Failure;
@@ -22,8 +27,9 @@ use crate::weights::{self, Tensors, Weights};
 use checks::{
     check_batches, check_free, check_groups, check_head, check_labels, check_mask, check_metrics,
     check_metrics_of_padding, check_predict, check_predict_indices, check_rates, check_whole, data_mistake,
-    mask_mistake, prepare_mistake,
+    mask_mistake,
 };
+use samples::{prepare, read_data};
 
 /// More steps an epoch than anything that is given in steps, to check all that does not depend on their number.
 const ANY_STEPS: u64 = 1 << 40;
@@ -43,14 +49,14 @@ pub struct Session<F> {
     pub buffers: Vec<Buffer>,
     /// The training samples.
     pub train: Dataset<F>,
-    /// Which samples of the data these are, as they are counted before the data are split.
-    pub train_samples: Vec<u32>,
     /// The samples that are evaluated while training.
     pub validation: Option<Dataset<F>>,
     /// The samples that are evaluated at the end.
     pub test: Option<Dataset<F>>,
     /// What was fitted on them.
     pub preprocessing: Preprocessing,
+    /// What the samples are shared with.
+    prepared: Arc<Prepared<F>>,
     /// How steps are taken.
     pub optimizer: Box<dyn Optimizer<F>>,
     /// The learning rate of each step.
@@ -98,7 +104,7 @@ impl<F: Number> Session<F> {
         let mut network = None;
         // The network is checked even if the data are not right, where they say how wide they are.
         if let Some(shape) =
-            raw.as_ref().map(data::Raw::shape).or_else(|| written_shape(&experiment.resolved))
+            raw.as_ref().map(|raw| raw.shape()).or_else(|| written_shape(&experiment.resolved))
         {
             let width = shape.iter().try_fold(1, |width: usize, &axis| width.checked_mul(axis));
             keep(check_predict(experiment, width.unwrap_or(usize::MAX)), &mut mistakes)?;
@@ -147,7 +153,7 @@ impl<F: Number> Session<F> {
         let parameter_count = parameter_count(&parameters)
             .map_err(|error| mistake(format!("the network: {error}"), whole_model))?;
         let rows = experiment.train.batch_size.min(raw.x.len());
-        let copies = 2 + optimizer.slots().len() + experiment.copies();
+        let copies = copies(experiment, optimizer.as_ref());
         // Nothing is allocated before this is known, so that mistakes found up to here are all.
         if let Err(message) = memory::check::<F>(objective.network(), parameter_count, copies, rows) {
             let heaviest = experiment.model.heaviest::<F>(registry, &input_shape);
@@ -164,18 +170,15 @@ impl<F: Number> Session<F> {
         let (seed, scale) = (experiment.seed, experiment.data.scale);
         let fractions = experiment.data.fractions();
         let plan = Plan { fractions, seed, scale, outputs: &targets, mask };
-        let Prepared { train, validation, test, split, preprocessing } =
-            match Prepared::new(&raw, plan, stored).map_err(|error| prepare_mistake(experiment, &error)) {
-                Ok(prepared) => prepared,
-                Err(failure) => {
-                    keep::<()>(Err(failure), &mut mistakes)?;
-                    return Err(experiment.mistake(mistakes));
-                }
-            };
+        let Some(prepared) = keep(prepare::<F>(experiment, &tasks, &raw, plan, stored), &mut mistakes)?
+        else {
+            return Err(experiment.mistake(mistakes));
+        };
+        let Prepared { train, validation, test, split, preprocessing, .. } = prepared.as_ref();
         // A label too many is of a class too many.
-        if keep(check_labels(experiment, &preprocessing, &objective), &mut mistakes)?.is_some() {
+        if keep(check_labels(experiment, preprocessing, &objective), &mut mistakes)?.is_some() {
             let parts = [
-                (Some(&train), &split.train),
+                (Some(train), &split.train),
                 (validation.as_ref(), &split.validation),
                 (test.as_ref(), &split.test),
             ];
@@ -190,7 +193,7 @@ impl<F: Number> Session<F> {
         keep(check_batches(experiment, &objective, train.len()), &mut mistakes)?;
         keep(check_free(experiment, optimizer.as_ref()), &mut mistakes)?;
         keep(check_whole(experiment, optimizer.as_ref(), train.len()), &mut mistakes)?;
-        keep(check_predict_indices(experiment, &preprocessing, inference.as_ref()), &mut mistakes)?;
+        keep(check_predict_indices(experiment, preprocessing, inference.as_ref()), &mut mistakes)?;
         let step = experiment.train.batch_size.saturating_mul(experiment.train.accumulate);
         let steps_per_epoch = train.len().div_ceil(step) as u64;
         let schedule = match schedule {
@@ -215,11 +218,11 @@ impl<F: Number> Session<F> {
             inference,
             parameters,
             parameter_count,
-            train,
-            train_samples: split.train,
-            validation,
-            test,
-            preprocessing,
+            train: train.clone(),
+            validation: validation.clone(),
+            test: test.clone(),
+            preprocessing: preprocessing.clone(),
+            prepared,
             optimizer,
             schedule,
             input_shape,
@@ -243,6 +246,31 @@ impl<F: Number> Session<F> {
         let held_out = [("validation", self.validation.as_ref()), ("test", self.test.as_ref())];
         let held_out = held_out.into_iter().filter_map(|(name, part)| Some((name, part?)));
         std::iter::once(("train", &self.train)).chain(held_out)
+    }
+
+    /// A digest of all samples.
+    pub(crate) fn data_digest(&self) -> &str {
+        self.prepared.digest.get_or_init(|| data_digest(self.parts()))
+    }
+
+    /// Bytes that training takes beside the data.
+    pub(crate) fn memory(&self, experiment: &Experiment) -> u128 {
+        let rows = experiment.train.batch_size.min(self.most_samples());
+        let copies = copies(experiment, self.optimizer.as_ref());
+        memory::needed::<F>(self.objective.network(), self.parameter_count, copies, rows)
+    }
+
+    /// Bytes of the data. A class takes no more than a number.
+    pub(crate) fn data_memory(&self) -> u128 {
+        let targets: usize = self.train.targets().iter().map(TargetData::per_sample).sum();
+        let numbers = (self.train.width() + targets) as u128;
+        let samples: usize = self.parts().map(|(_, part)| part.len()).sum();
+        samples as u128 * numbers * F::BYTES as u128
+    }
+
+    /// Which samples of the data are trained on, as they are counted before the data are split.
+    pub(crate) fn train_samples(&self) -> &[u32] {
+        &self.prepared.split.train
     }
 
     /// The samples of the largest part.
@@ -297,24 +325,9 @@ pub(crate) fn read_weights(path: &Path, parameters: usize) -> Result<Vec<u8>, Fa
         .map_err(|error| Failure::Data { path: path.to_owned(), message: format!("cannot be read: {error}") })
 }
 
-fn read_data<F: Number>(
-    experiment: &Experiment,
-    registry: &Registry,
-    tasks: &[Task],
-) -> Result<data::Raw, Failure> {
-    let (entry, keys) = experiment.variant(registry.data_types(), "data")?;
-    let context = data::Context {
-        task: if let [task] = tasks { *task } else { Task::Numbers },
-        several: tasks.len() > 1,
-        common: experiment.data,
-        table: experiment.resolved.at(&["data"]).unwrap_or(&keys),
-        seed: experiment.seed,
-        bytes: F::BYTES,
-    };
-    (entry.build)(&keys, &context).map_err(|error| match error {
-        DataError::File(mistakes) => experiment.mistake(mistakes),
-        other => other.into(),
-    })
+/// Vectors as long as the parameters that a run keeps: they and their gradient too.
+fn copies<F: Number>(experiment: &Experiment, optimizer: &dyn Optimizer<F>) -> usize {
+    2 + optimizer.slots().len() + experiment.copies()
 }
 
 /// The shape of a sample, as far as a file that may have mistakes tells.

@@ -4,7 +4,7 @@ use chainrule_core::Float;
 use chainrule_trainer::{Checkpoints, End, Error, Settings, Snapshot, State, Threads, Trainer};
 use serde_json::{Value as Json, json};
 
-use crate::checkpoint::{Belongs, Folder, Sealed, data_digest, encode, fingerprint};
+use crate::checkpoint::{Belongs, Folder, Sealed, encode, fingerprint};
 use crate::cli::TrainingArgs;
 use crate::console::Console;
 use crate::error::Failure;
@@ -74,7 +74,7 @@ pub(crate) fn start<F: Number>(
     let state = State::new(theta, buffers, session.optimizer.as_ref());
     let belongs = Belongs {
         experiment: fingerprint(&experiment.resolved),
-        data: data_digest(session.parts()),
+        data: session.data_digest().to_owned(),
         preprocessing: session.preprocessing.clone(),
     };
     let checkpoint = encoded(session, &state, &belongs, 0)?;
@@ -179,7 +179,7 @@ impl<F: Number> Training<'_, F> {
             },
             Error::Diverged(mut found) => {
                 // The trainer knows the training part only.
-                let names = &self.session.train_samples;
+                let names = self.session.train_samples();
                 found.samples.iter_mut().for_each(|sample| *sample = names[*sample as usize]);
                 Failure::Diverged { found, run: self.run.path().to_owned(), step }
             }

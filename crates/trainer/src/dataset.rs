@@ -1,18 +1,19 @@
 //! Samples in memory: a row of inputs and its targets each.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use chainrule_core::{Float, Layer, Objective, OutputLoss, Rows, TargetData, TargetKind, Targets};
 
 use crate::Error;
 
-/// Samples in a fixed order.
+/// Samples in a fixed order. A clone shares them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset<F> {
-    inputs: Vec<F>,
+    inputs: Arc<Vec<F>>,
     width: usize,
     /// Of each output.
-    targets: Vec<TargetData<F>>,
+    targets: Arc<Vec<TargetData<F>>>,
 }
 
 impl<F: Float> Dataset<F> {
@@ -41,7 +42,7 @@ impl<F: Float> Dataset<F> {
                 return Err(Error::Ragged { inputs: rows, targets: len / per_sample });
             }
         }
-        Ok(Self { inputs, width, targets })
+        Ok(Self { inputs: Arc::new(inputs), width, targets: Arc::new(targets) })
     }
 
     /// The number of samples, at least 1.
@@ -90,7 +91,7 @@ impl<F: Float> Dataset<F> {
         check_indices(objective.network(), Rows::new(&self.inputs, self.width))?;
         let outputs = objective.loss().outputs();
         check("sets of targets", outputs.len(), self.targets.len())?;
-        for (output, targets) in outputs.iter().zip(&self.targets) {
+        for (output, targets) in outputs.iter().zip(self.targets.iter()) {
             check_output(output, targets).map_err(|error| match output.name.is_empty() {
                 true => error,
                 false => Error::Output { name: output.name.clone(), source: Box::new(error) },
@@ -167,7 +168,7 @@ impl<F: Float> Gathered<F> {
     /// Copies the samples `order` of `data`; no more than there is room for, so nothing is allocated.
     pub(crate) fn gather(&mut self, data: &Dataset<F>, order: &[u32]) -> (Rows<'_, F>, Targets<'_, F>) {
         copy_rows(&data.inputs, data.width, order, &mut self.inputs);
-        for (own, targets) in self.targets.iter_mut().zip(&data.targets) {
+        for (own, targets) in self.targets.iter_mut().zip(data.targets.iter()) {
             match (own, targets) {
                 (TargetData::Values { data: own, width }, TargetData::Values { data, .. }) => {
                     copy_rows(data, *width, order, own);

@@ -1,18 +1,22 @@
 //! `runner sweep`: all trials of a sweep, side by side, and which is the best.
 
+use std::borrow::Cow;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::print;
 use crate::cli::SweepArgs;
 use crate::console::Console;
-use crate::diagnostic::Diagnostic;
+use crate::document;
 use crate::error::Failure;
 use crate::experiment::{Experiment, Schemas};
+use crate::memory;
 use crate::registry::Registry;
+use crate::shell;
 use crate::signals::Interrupt;
 use crate::spec::Sweep;
 use crate::storage::{self, Disk};
-use crate::sweep::{Ranking, Score, Sweeper, Trial, halve, train_all, trials};
+use crate::sweep::{Checked, Experiments, Ranking, Sweeper, Trial, fitting, halve, train_all, trials};
 
 /// The ranking, in the directory of the sweep.
 const RANKING: &str = "ranking.csv";
@@ -20,53 +24,55 @@ const RANKING: &str = "ranking.csv";
 /// Trains every trial that is not finished, and ranks all.
 ///
 /// # Errors
-/// [`Failure::Usage`] without a `[sweep]`; [`Failure::Experiment`] if it is wrong, or a trial is; else as `train`.
+/// [`Failure::Usage`] without a `[sweep]`; [`Failure::Experiment`] if it is wrong, or a trial is;
+/// [`Failure::AllDiverged`]; else as `train`.
 pub fn run(arguments: &SweepArgs, registry: &Registry, console: Console) -> Result<(), Failure> {
-    let (path, overrides) = (&arguments.experiment.experiment, &arguments.experiment.overrides);
-    let experiment = Experiment::load(path, overrides, registry)?;
-    let Some(sweep) = &experiment.sweep else {
-        let message = format!("{} has no [sweep]", path.display());
-        let help = "add one, such as sweep = { type = \"grid\", vary = [{ key = \"optimizer.learning_rate\", values = [0.1, 0.01] }] }";
-        return Err(Failure::Usage { message, help: help.into() });
-    };
-    let score = score(&experiment, sweep)?;
-    let all = trials(sweep, experiment.seed).map_err(|error| {
-        let entry = error.entry.to_string();
-        let place = experiment.place(&["sweep", "vary", &entry, error.key]);
-        experiment.mistake(Diagnostic::new(format!("sweep.vary[{entry}]: {}", error.message)).at(place))
-    })?;
+    let path = &arguments.experiment.experiment;
+    let schemas = Schemas::new(registry);
+    let loaded = document::load(path, &arguments.experiment.overrides)?;
+    let base = Experiment::of_loaded(loaded.clone(), path, &schemas, registry)?;
+    let sweep = base.sweep.as_ref().ok_or_else(|| no_sweep(path))?;
+    let all = trials(sweep, base.seed);
     let mine = share(&all, arguments, sweep)?;
-    let out =
-        arguments.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("{}-sweep", experiment.name)));
-    let available = || std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = arguments.threads.map_or(experiment.runtime.threads, usize::from);
+    let experiments = Experiments::new(loaded, (&base, sweep), path, &schemas, registry);
+    // A trial that cannot be is a mistake of the file; none is trained before all are known to be right.
+    let Checked { score, memory, .. } = experiments.check(&all)?;
+
+    let out = arguments.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("{}-sweep", base.name)));
+    fs::create_dir_all(&out).map_err(Failure::io("create", &out))?;
     let interrupt = Interrupt::listen().map_err(Failure::io("listen to", "signals"))?;
     let sweeper = Sweeper {
-        experiment: path,
-        overrides,
-        name: &experiment.name,
+        experiments: &experiments,
         registry,
-        schemas: &Schemas::new(registry),
         interrupt: &interrupt,
         console,
         out: &out,
-        threads: if threads == 0 { available() } else { threads },
-        digits: all.len().saturating_sub(1).to_string().len(),
-        score: score.clone(),
+        threads: threads(arguments, &base),
+        fitting: fitting(memory, memory::available()),
+        score: &score,
     };
-    // A trial that cannot be is a mistake of the file; none is trained before all are known to be right.
-    for trial in &mine {
-        sweeper.experiment(trial)?;
-    }
     console.detail(&format!("{} trial(s) on {} thread(s)", mine.len(), sweeper.threads));
     let tried = match sweep {
-        Sweep::Halving(spec) => halve(&sweeper, spec, &mine, experiment.train.epochs),
+        Sweep::Halving(spec) => halve(&sweeper, spec, &mine, base.train.epochs),
         _ => train_all(&sweeper, &mine, None),
     };
-    let tried = tried.map_err(|failure| in_words_of_sweep(failure, path, &out))?;
-    let keys = sweep.vary().iter().map(|vary| vary.key.clone()).collect();
-    let ranking = Ranking::new(score, keys, tried);
+    let tried = tried.map_err(|failure| in_words_of_sweep(failure, arguments))?;
+    let ranking = Ranking::new(score, experiments.keys(), tried);
     finish(&ranking, &ranking_path(&out, arguments), console)
+}
+
+fn no_sweep(path: &Path) -> Failure {
+    let message = format!("{} has no [sweep]", path.display());
+    let help = "add one, such as sweep = { type = \"grid\", vary = [{ key = \"optimizer.learning_rate\", values = [0.1, 0.01] }] }";
+    Failure::Usage { message, help: help.into() }
+}
+
+/// Threads of all trials together.
+fn threads(arguments: &SweepArgs, base: &Experiment) -> usize {
+    match arguments.threads.map_or(base.runtime.threads, usize::from) {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => threads,
+    }
 }
 
 /// The table on stdout, the same as CSV in the directory, and the best on stderr.
@@ -76,18 +82,12 @@ fn finish(ranking: &Ranking, path: &Path, console: Console) -> Result<(), Failur
     print(console, &ranking.table())?;
     match ranking.best() {
         Some(best) => console.note(&format!("the best run is {}; ranking in {}", best.run, path.display())),
-        None => console.note("every trial diverged"),
+        None => console.note(&format!("ranking in {}", path.display())),
     }
-    Ok(())
-}
-
-fn score(experiment: &Experiment, sweep: &Sweep) -> Result<Score, Failure> {
-    Score::of(sweep.monitor(), &experiment.metrics).ok_or_else(|| {
-        let message = format!("sweep.monitor: there is no `{}`", sweep.monitor().unwrap_or_default());
-        let help = "there are `train_loss`, `validation_loss`, and `train_` or `validation_` before a metric of [metrics] report";
-        let place = experiment.place(&["sweep", "monitor"]);
-        experiment.mistake(Diagnostic::new(message).at(place).help(help))
-    })
+    match ranking.all_diverged() {
+        true => Err(Failure::AllDiverged),
+        false => Ok(()),
+    }
 }
 
 /// The trials that this process trains: with `--index I --of N` every N-th.
@@ -115,13 +115,57 @@ fn ranking_path(out: &Path, arguments: &SweepArgs) -> PathBuf {
 }
 
 /// An interrupted sweep is gone on with by the same command.
-fn in_words_of_sweep(failure: Failure, experiment: &Path, out: &Path) -> Failure {
+fn in_words_of_sweep(failure: Failure, arguments: &SweepArgs) -> Failure {
     match failure {
-        Failure::Interrupted { signal, step, .. } => Failure::Interrupted {
-            signal,
-            step,
-            resume: format!("runner sweep {} --out {}", experiment.display(), out.display()),
-        },
+        Failure::Interrupted { signal, step, .. } => {
+            Failure::Interrupted { signal, step, resume: same_command(arguments) }
+        }
         other => other,
+    }
+}
+
+/// The command that was given, without what only says how much is said.
+fn same_command(arguments: &SweepArgs) -> String {
+    let SweepArgs { experiment, out, threads, index, of } = arguments;
+    let mut words: Vec<Cow<'_, str>> = vec!["runner".into(), "sweep".into()];
+    words.push(experiment.experiment.to_string_lossy());
+    for set in &experiment.overrides {
+        words.extend(["--set".into(), set.as_str().into()]);
+    }
+    if let Some(out) = out {
+        words.extend(["--out".into(), out.to_string_lossy()]);
+    }
+    let numbers = [("--threads", threads.map(usize::from)), ("--index", *index), ("--of", *of)];
+    for (flag, number) in numbers {
+        if let Some(number) = number {
+            words.extend([flag.into(), number.to_string().into()]);
+        }
+    }
+    shell::line(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    #[test]
+    fn goes_on_with_all_that_was_given_quoted_for_a_shell() {
+        let given = |words: &[&str]| {
+            let cli = Cli::try_parse_from(["runner", "sweep"].iter().chain(words)).unwrap();
+            match cli.command {
+                Command::Sweep(arguments) => same_command(&arguments),
+                _ => unreachable!("the verb is `sweep`"),
+            }
+        };
+        assert_eq!(given(&["x.toml", "-q"]), "runner sweep x.toml");
+        let set = "sweep.monitor=\"train_loss\"";
+        let all = ["my x.toml", "--set", set, "--set", "seed=1", "--out", "it's", "--threads", "2"];
+        assert_eq!(
+            given(&[&all[..], &["--index", "1", "--of", "3"]].concat()),
+            "runner sweep 'my x.toml' --set 'sweep.monitor=\"train_loss\"' --set seed=1 --out 'it'\\''s' --threads 2 --index 1 --of 3"
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! From raw samples to what a network computes with, and back to names.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use chainrule_core::Float;
 use chainrule_trainer::metrics::Task;
@@ -104,6 +105,8 @@ pub struct Prepared<F> {
     pub split: Split,
     /// What was fitted.
     pub preprocessing: Preprocessing,
+    /// That of all parts, once somebody has asked for it.
+    pub(crate) digest: OnceLock<String>,
 }
 
 impl<F: Float> Prepared<F> {
@@ -137,7 +140,7 @@ impl<F: Float> Prepared<F> {
         let held_out = |samples: &Vec<u32>| (!samples.is_empty()).then(|| dataset(samples)).transpose();
         let train = dataset(&split.train)?;
         let (validation, test) = (held_out(&split.validation)?, held_out(&split.test)?);
-        Ok(Self { train, validation, test, split, preprocessing })
+        Ok(Self { train, validation, test, split, preprocessing, digest: OnceLock::new() })
     }
 }
 
@@ -204,7 +207,7 @@ mod tests {
             outputs: &numbers(),
             mask: None,
         };
-        let Prepared { train, validation, test, split, preprocessing } =
+        let Prepared { train, validation, test, split, preprocessing, .. } =
             Prepared::<f64>::new(&raw(), plan, None).unwrap();
         let mean = split.train.iter().map(|&sample| f64::from(sample)).sum::<f64>() / 5.0;
         assert_eq!(preprocessing.shift, [mean]);

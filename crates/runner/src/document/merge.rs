@@ -147,7 +147,7 @@ pub fn apply_override(root: &mut Node, sources: &mut Sources, argument: &str) ->
         Ok(value) => value,
         Err(mistakes) => return mistakes,
     };
-    match set(root, &segments, value, source) {
+    match set(root, &segments, value, &|segment| Place::new(source, segment.span.clone())) {
         Ok(()) => Diagnostics::new(),
         Err(mistake) => failed(mistake).into(),
     }
@@ -156,13 +156,15 @@ pub fn apply_override(root: &mut Node, sources: &mut Sources, argument: &str) ->
 /// What is wrong with an argument, and the bytes of it that are.
 type Mistake = (String, Range<usize>);
 
-struct Segment {
-    key: String,
+/// A key of a path.
+#[derive(Debug, Clone)]
+pub(super) struct Segment {
+    pub(super) key: String,
     span: Range<usize>,
 }
 
 /// The keys before the `=`, and where the text after it starts.
-fn read_path(argument: &str) -> Result<(Vec<Segment>, usize), Mistake> {
+pub(super) fn read_path(argument: &str) -> Result<(Vec<Segment>, usize), Mistake> {
     let mut segments = Vec::new();
     let mut at = 0;
     loop {
@@ -237,10 +239,16 @@ fn read_value(argument: &str, at: usize, source: SourceId) -> Result<Node, Diagn
     Err(mistakes)
 }
 
-fn set(root: &mut Node, path: &[Segment], value: Node, source: SourceId) -> Result<(), Mistake> {
+/// Sets a key, of which each part has its place.
+pub(super) fn set(
+    root: &mut Node,
+    path: &[Segment],
+    value: Node,
+    place: &dyn Fn(&Segment) -> Place,
+) -> Result<(), Mistake> {
     let mut node = root;
     for (depth, segment) in path.iter().enumerate() {
-        let place = Place::new(source, segment.span.clone());
+        let place = place(segment);
         let kind = node.kind();
         node = match &mut node.value {
             Value::Table(table) if depth + 1 == path.len() => {

@@ -6,12 +6,14 @@
 //! [`crate::conform`] checks it, and only then it becomes structs, by [`deserialize`].
 
 mod deserialize;
+mod key_path;
 mod merge;
 mod parse;
 mod source;
 mod write;
 
 pub use deserialize::{ReadValueError, deserialize};
+pub use key_path::KeyPath;
 pub use merge::{Loaded, apply_override, load, merge};
 pub use parse::{MAX_DEPTH, parse};
 pub use source::{MAX_FILE_BYTES, Place, ReadError, SourceId, Sources, read_source};

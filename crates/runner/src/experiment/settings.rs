@@ -5,9 +5,43 @@ use chainrule_trainer::{Averaging, Monitor, Order, Part, Settings};
 
 use super::Experiment;
 use crate::diagnostic::Diagnostic;
+use crate::document::Place;
 use crate::error::Failure;
 use crate::registry::Registry;
 use crate::suggest;
+
+/// What a key names.
+struct Asked<'a> {
+    key: &'static str,
+    name: &'a str,
+    place: Place,
+}
+
+impl Asked<'_> {
+    /// The number of this name, if there is one.
+    fn among(&self, known: Vec<(String, Monitor)>, has_validation: bool) -> Result<Monitor, Diagnostic> {
+        let Self { key, name, place } = self;
+        let Some((_, monitor)) = known.iter().find(|(other, _)| other == name) else {
+            let known: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
+            let near = suggest::nearest(name, known.iter().copied());
+            let near = near.map_or_else(String::new, |near| format!(" (did you mean `{near}`?)"));
+            let help = format!("there are {}; metrics are those of [metrics] report", known.join(", "));
+            let message = format!("{key}: there is no `{name}`{near}");
+            return Err(Diagnostic::new(message).at(*place).help(help));
+        };
+        if monitor.part == Part::Validation && !has_validation {
+            let losses = known
+                .iter()
+                .filter(|(_, other)| other.part != Part::Validation && other.metric.is_none())
+                .map(|(name, _)| format!("`{name}`"));
+            let losses = losses.collect::<Vec<_>>().join(" or ");
+            let help = format!("give [data] a `validation` share, or monitor {losses}");
+            let message = format!("{key}: `{name}` needs a validation part");
+            return Err(Diagnostic::new(message).at(*place).help(help));
+        }
+        Ok(monitor.clone())
+    }
+}
 
 impl Experiment {
     /// The settings of a run whose epochs are judged by `monitor`.
@@ -69,27 +103,33 @@ impl Experiment {
         let Some(name) = &self.train.monitor else {
             return Ok(Monitor::loss(if has_validation { Part::Validation } else { Part::Running }));
         };
-        let mistake = |message: String, help: String| {
-            let place = self.place(&["train", "monitor"]);
-            self.mistake(Diagnostic::new(message).at(place).help(help))
-        };
-        let found = self.monitors(outputs).into_iter().find(|(known, _)| known == name);
-        let Some((_, monitor)) = found else {
-            let known: Vec<String> = self.monitors(outputs).into_iter().map(|(name, _)| name).collect();
-            let near = suggest::nearest(name, known.iter().map(String::as_str));
-            let near = near.map_or_else(String::new, |near| format!(" (did you mean `{near}`?)"));
-            let help = format!("there are {}; metrics are those of [metrics] report", known.join(", "));
-            return Err(mistake(format!("train.monitor: there is no `{name}`{near}"), help));
-        };
-        if monitor.part == Part::Validation && !has_validation {
-            let help = "give [data] a `validation` share, or monitor `running_loss` or `train_loss`";
-            return Err(mistake(format!("train.monitor: `{name}` needs a validation part"), help.into()));
-        }
+        let place = self.place(&["train", "monitor"]);
+        let known = self.monitors(outputs);
+        let asked = Asked { key: "train.monitor", name, place };
+        let monitor = asked.among(known, has_validation).map_err(|mistake| self.mistake(mistake))?;
         if self.early_stopping.is_none() && !self.checkpoint.save_best && !has_plateau {
             let help = "it is for [early_stopping], [checkpoint] save_best and `reduce_on_plateau`";
-            return Err(mistake("train.monitor: nothing looks at it".into(), help.into()));
+            let mistake = Diagnostic::new("train.monitor: nothing looks at it").at(place).help(help);
+            return Err(self.mistake(mistake));
         }
         Ok(monitor)
+    }
+
+    /// What a finished run is judged by among others of its sweep: `name`, which stands at `place`.
+    ///
+    /// # Errors
+    /// [`Failure::Experiment`] if a result has no such number.
+    pub(crate) fn score(
+        &self,
+        (name, place): (&str, Place),
+        outputs: &[ScoredOutput],
+        has_validation: bool,
+    ) -> Result<Monitor, Failure> {
+        // The batches of an epoch are trained on while they are measured: that says nothing of a finished run.
+        let mut known = self.monitors(outputs);
+        known.retain(|(_, monitor)| monitor.part != Part::Running);
+        let asked = Asked { key: "sweep.monitor", name, place };
+        asked.among(known, has_validation).map_err(|mistake| self.mistake(mistake))
     }
 
     /// All that epochs can be judged by, with its name.

@@ -4,7 +4,7 @@ mod changes;
 
 use chainrule_trainer::State;
 
-use crate::checkpoint::{Belongs, Candidate, Sealed, candidates, data_digest, fingerprint};
+use crate::checkpoint::{Belongs, Candidate, Sealed, candidates, fingerprint};
 use crate::error::Failure;
 use crate::experiment::Experiment;
 use crate::memory;
@@ -139,7 +139,7 @@ fn newest<F: Number>(
 /// Checks that the data, and what the optimiser remembers, are those of the checkpoint.
 fn check<F: Number>(run: &RunDir, session: &Session<F>, start: &Start<F>) -> Result<(), Failure> {
     let belongs = &start.belongs;
-    if session.preprocessing != belongs.preprocessing || data_digest(session.parts()) != belongs.data {
+    if session.preprocessing != belongs.preprocessing || session.data_digest() != belongs.data {
         let message = "the data are not those that this run was started with\n  = help: of [data] only where the same samples are found may change; start another run with --out";
         return Err(mistake(run, message));
     }

@@ -67,7 +67,7 @@ fn three() -> u64 {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Vary {
-    /// The key, as `--set` names it: "optimizer.learning_rate", "model.layers.0.units".
+    /// The key, as `--set` names it: "optimizer.learning_rate", "model.layers.0.units"; none of `name`, `runtime`, `checkpoint` and `sweep`.
     pub key: String,
     /// Its values.
     #[schemars(length(min = 1))]

@@ -4,108 +4,101 @@ use chainrule_core::random::{Purpose, Rng, generator};
 use ndarray_rand::rand::Rng as _;
 use toml::Value as Toml;
 
+use crate::document::Value;
 use crate::spec::{Number, Scalar, Sweep, SweepScale, Vary};
-
-/// The most trials of a sweep.
-const MOST: usize = 100_000;
 
 /// A combination of values.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Trial {
     /// Its number, from 0.
     pub(crate) index: usize,
-    /// As an argument of `--set` each.
-    pub(crate) sets: Vec<String>,
-    /// The values alone, in the order of the keys.
-    pub(crate) values: Vec<String>,
+    /// A value for each key.
+    pub(crate) choices: Vec<Choice>,
 }
 
-/// A mistake in `[[sweep.vary]]`: of which entry, of which of its keys, and what.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PlanError {
-    pub(crate) entry: usize,
-    pub(crate) key: &'static str,
-    pub(crate) message: String,
+/// A value of a key.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Choice {
+    value: Scalar,
+    /// Which of the `values` it is; none, if it was drawn from the `range`.
+    pub(crate) item: Option<usize>,
 }
 
-/// All trials of a sweep.
-pub(crate) fn trials(sweep: &Sweep, seed: u64) -> Result<Vec<Trial>, PlanError> {
-    let vary = sweep.vary();
-    for (entry, one) in vary.iter().enumerate() {
-        check(one, matches!(sweep, Sweep::Grid(_))).map_err(|(key, message)| PlanError {
-            entry,
-            key,
-            message,
-        })?;
+impl Choice {
+    #[cfg(test)]
+    pub(super) fn of(value: Scalar) -> Self {
+        Self { value, item: None }
     }
-    let count = match sweep {
-        Sweep::Grid(_) => {
-            vary.iter().try_fold(1usize, |all, one| all.checked_mul(one.values.as_ref().map_or(1, Vec::len)))
+
+    /// As it stands in a document.
+    pub(crate) fn value(&self) -> Value {
+        match &self.value {
+            Scalar::Boolean(value) => Value::Boolean(*value),
+            Scalar::Integer(value) => Value::Integer(*value),
+            Scalar::Float(value) => Value::Float(*value),
+            Scalar::Text(value) => Value::String(value.clone()),
         }
+    }
+
+    /// As TOML writes it.
+    pub(crate) fn text(&self) -> String {
+        match &self.value {
+            Scalar::Boolean(value) => value.to_string(),
+            Scalar::Integer(value) => value.to_string(),
+            // With a point or an exponent, however large.
+            Scalar::Float(value) => format!("{value:?}"),
+            Scalar::Text(value) => Toml::String(value.clone()).to_string(),
+        }
+    }
+}
+
+/// All trials of a sweep without mistakes.
+pub(crate) fn trials(sweep: &Sweep, seed: u64) -> Vec<Trial> {
+    let vary = sweep.vary();
+    let seed = if matches!(sweep, Sweep::Grid(_)) { None } else { Some(seed) };
+    (0..count(sweep).unwrap_or(0)).map(|index| trial(vary, index, seed)).collect()
+}
+
+/// How many trials a sweep has; none, if they cannot be counted.
+pub(super) fn count(sweep: &Sweep) -> Option<usize> {
+    let values = |vary: &Vary| vary.values.as_ref().map_or(1, Vec::len);
+    match sweep {
+        Sweep::Grid(spec) => spec.vary.iter().try_fold(1usize, |all, vary| all.checked_mul(values(vary))),
         Sweep::Random(spec) => Some(spec.trials),
         Sweep::Halving(spec) => Some(spec.trials),
-    };
-    let count = count.filter(|&count| count <= MOST).ok_or_else(|| PlanError {
-        entry: 0,
-        key: "key",
-        message: format!("the sweep has more than {MOST} trials"),
-    })?;
-    let grid = matches!(sweep, Sweep::Grid(_));
-    Ok((0..count).map(|index| trial(vary, index, if grid { None } else { Some(seed) })).collect())
+    }
 }
 
 /// Of a grid, without a seed, or drawn.
 fn trial(vary: &[Vary], index: usize, seed: Option<u64>) -> Trial {
     // The last key changes fastest: it takes the lowest digit.
     let mut rest = index;
-    let mut values: Vec<String> = Vec::with_capacity(vary.len());
+    let mut choices: Vec<Choice> = Vec::with_capacity(vary.len());
     for (number, one) in vary.iter().enumerate().rev() {
-        let scalar = match (seed, &one.values) {
+        choices.push(match (seed, &one.values) {
             (None, Some(values)) => {
-                let chosen = values[rest % values.len()].clone();
+                let item = rest % values.len();
                 rest /= values.len();
-                chosen
+                Choice { value: values[item].clone(), item: Some(item) }
             }
             (Some(seed), _) => draw(one, &mut generator(seed, Purpose::Sweep, index as u64, number as u64)),
-            // A grid has values: `check`.
-            (None, None) => Scalar::Boolean(false),
-        };
-        values.push(text(&scalar));
+            // A grid has values: `mistakes`.
+            (None, None) => NOTHING,
+        });
     }
-    values.reverse();
-    let sets = vary.iter().zip(&values).map(|(one, value)| format!("{}={value}", one.key)).collect();
-    Trial { index, sets, values }
+    choices.reverse();
+    Trial { index, choices }
 }
 
-fn check(vary: &Vary, grid: bool) -> Result<(), (&'static str, String)> {
-    match (&vary.values, &vary.range) {
-        (Some(_), Some(_)) => Err(("range", "`values` and `range` exclude each other".into())),
-        (None, None) => Err(("key", "give `values`, or a `range` to draw from".into())),
-        (None, Some(_)) if grid => {
-            Err(("range", "a grid takes `values`; a `range` is for `random` and `halving`".into()))
-        }
-        (Some(_), None) if vary.scale == SweepScale::Log => {
-            Err(("scale", "`scale` is of a `range`, and here are `values`".into()))
-        }
-        (Some(_), None) => Ok(()),
-        (None, Some(range)) => {
-            let (low, high) = (float(range[0]), float(range[1]));
-            if low >= high {
-                return Err(("range", "a range goes from a number to a larger one".into()));
-            }
-            match vary.scale == SweepScale::Log && low <= 0.0 {
-                true => Err(("range", "with `scale = \"log\"` a range begins above 0".into())),
-                false => Ok(()),
-            }
-        }
-    }
-}
+/// In the place of a value that a sweep without mistakes has.
+const NOTHING: Choice = Choice { value: Scalar::Boolean(false), item: None };
 
-fn draw(vary: &Vary, rng: &mut Rng) -> Scalar {
+fn draw(vary: &Vary, rng: &mut Rng) -> Choice {
     if let Some(values) = &vary.values {
-        return values[rng.random_range(0..values.len())].clone();
+        let item = rng.random_range(0..values.len());
+        return Choice { value: values[item].clone(), item: Some(item) };
     }
-    let Some(&[low, high]) = vary.range.as_deref() else { return Scalar::Boolean(false) };
+    let Some(&[low, high]) = vary.range.as_deref() else { return NOTHING };
     let whole = matches!((low, high), (Number::Integer(_), Number::Integer(_)));
     let (low, high) = (float(low), float(high));
     let share: f64 = rng.random();
@@ -118,24 +111,14 @@ fn draw(vary: &Vary, rng: &mut Rng) -> Scalar {
         }
     };
     let drawn = if whole { drawn.round() } else { drawn }.clamp(low, high);
-    if whole { Scalar::Integer(drawn as i64) } else { Scalar::Float(drawn) }
+    let value = if whole { Scalar::Integer(drawn as i64) } else { Scalar::Float(drawn) };
+    Choice { value, item: None }
 }
 
-fn float(number: Number) -> f64 {
+pub(super) fn float(number: Number) -> f64 {
     match number {
         Number::Integer(number) => number as f64,
         Number::Float(number) => number,
-    }
-}
-
-/// As TOML writes it.
-fn text(scalar: &Scalar) -> String {
-    match scalar {
-        Scalar::Boolean(value) => value.to_string(),
-        Scalar::Integer(value) => value.to_string(),
-        // With a point or an exponent, however large.
-        Scalar::Float(value) => format!("{value:?}"),
-        Scalar::Text(value) => Toml::String(value.clone()).to_string(),
     }
 }
 
@@ -157,20 +140,24 @@ mod tests {
         Sweep::Random(RandomSpec { vary: vec![vary], trials, monitor: None })
     }
 
+    fn texts(trial: &Trial) -> Vec<String> {
+        trial.choices.iter().map(Choice::text).collect()
+    }
+
     #[test]
     fn a_grid_has_every_combination_and_the_last_key_changes_fastest() {
         let grid =
             Sweep::Grid(GridSpec { vary: vec![vary("a", &[1, 2]), vary("b", &[3, 4, 5])], monitor: None });
-        let sets: Vec<String> =
-            trials(&grid, 0).unwrap().into_iter().map(|trial| trial.sets.join(" ")).collect();
-        assert_eq!(sets, ["a=1 b=3", "a=1 b=4", "a=1 b=5", "a=2 b=3", "a=2 b=4", "a=2 b=5"]);
+        let found: Vec<String> = trials(&grid, 0).iter().map(|trial| texts(trial).join(" ")).collect();
+        assert_eq!(found, ["1 3", "1 4", "1 5", "2 3", "2 4", "2 5"]);
+        assert_eq!(trials(&grid, 0)[4].choices[1].item, Some(1));
     }
 
     #[test]
     fn drawn_values_lie_in_their_range_and_depend_on_the_seed_alone() {
         let sweep = random(range(Number::Float(1e-4), Number::Float(1e-1), SweepScale::Log), 200);
         let values = |seed| -> Vec<f64> {
-            trials(&sweep, seed).unwrap().iter().map(|trial| trial.values[0].parse().unwrap()).collect()
+            trials(&sweep, seed).iter().map(|trial| texts(trial)[0].parse().unwrap()).collect()
         };
         let found = values(3);
         assert_eq!(found, values(3));
@@ -186,32 +173,10 @@ mod tests {
         for scale in [SweepScale::Linear, SweepScale::Log] {
             let sweep = random(range(Number::Integer(1), Number::Integer(4), scale), 200);
             let mut values: Vec<String> =
-                trials(&sweep, 0).unwrap().into_iter().map(|mut trial| trial.values.remove(0)).collect();
+                trials(&sweep, 0).iter().map(|trial| texts(trial).remove(0)).collect();
             values.sort_unstable();
             values.dedup();
             assert_eq!(values, ["1", "2", "3", "4"]);
         }
-    }
-
-    #[test]
-    fn contradictions_are_named() {
-        let message = |vary: Vary, grid: bool| {
-            let sweep = match grid {
-                true => Sweep::Grid(GridSpec { vary: vec![vary], monitor: None }),
-                false => random(vary, 1),
-            };
-            trials(&sweep, 0).unwrap_err().message
-        };
-        let (one, two) = (Number::Integer(1), Number::Integer(2));
-        assert!(message(range(one, two, SweepScale::Linear), true).contains("a grid takes `values`"));
-        assert!(message(range(two, one, SweepScale::Linear), false).contains("to a larger one"));
-        assert!(message(range(Number::Integer(0), one, SweepScale::Log), false).contains("above 0"));
-        let none = Vary { key: "k".into(), values: None, range: None, scale: SweepScale::Linear };
-        assert!(message(none, false).contains("give `values`"));
-        let both = Vary { range: Some(vec![one, two]), ..vary("k", &[1]) };
-        assert!(message(both, false).contains("exclude each other"));
-        let many = vary("k", &[0; 400]);
-        let sweep = Sweep::Grid(GridSpec { vary: vec![many.clone(), many], monitor: None });
-        assert!(trials(&sweep, 0).unwrap_err().message.contains("more than 100000 trials"));
     }
 }

@@ -8,84 +8,73 @@ use std::thread;
 
 use serde_json::Value as Json;
 
-use super::rank::Tried;
-use super::{Score, Trial};
+use super::experiments::Experiments;
+use super::plan::Trial;
+use super::rank::{Score, Status, Tried};
+use crate::checkpoint::{changed, fingerprint};
 use crate::cli::TrainingArgs;
 use crate::console::{Console, Verbosity};
+use crate::document;
 use crate::error::Failure;
-use crate::experiment::{Experiment, Schemas};
+use crate::experiment::Experiment;
 use crate::progress::{Style, short};
 use crate::registry::{Number, Registry};
 use crate::resume::{Resumed, resume};
 use crate::run_dir::{CONFIG, Existing, MODEL, Place, RESULT, RunDir};
 use crate::session::Session;
 use crate::signals::Interrupt;
-use crate::spec::{Dtype, HalvingSpec};
+use crate::spec::Dtype;
 use crate::storage::Disk;
 use crate::training::{Context, Reached, start};
 
+/// So many keys of another experiment are named.
+const MOST_NAMED: usize = 5;
+
 /// What all trials have in common.
 pub(crate) struct Sweeper<'a> {
-    pub(crate) experiment: &'a Path,
-    /// `--set` of the whole sweep.
-    pub(crate) overrides: &'a [String],
-    pub(crate) name: &'a str,
+    pub(crate) experiments: &'a Experiments<'a>,
     pub(crate) registry: &'a Registry,
-    /// Made once for all trials.
-    pub(crate) schemas: &'a Schemas,
     pub(crate) interrupt: &'a Interrupt,
     pub(crate) console: Console,
     /// The directory of the runs.
     pub(crate) out: &'a Path,
+    /// Threads of all trials together.
     pub(crate) threads: usize,
-    /// Digits of a trial's number.
-    pub(crate) digits: usize,
-    pub(crate) score: Score,
+    /// So many trials fit into the memory side by side.
+    pub(crate) fitting: usize,
+    pub(crate) score: &'a Score,
 }
 
 impl Sweeper<'_> {
-    /// The experiment of a trial.
-    pub(crate) fn experiment(&self, trial: &Trial) -> Result<Experiment, Failure> {
-        let name = format!("name={}", toml::Value::String(format!("{}-{}", self.name, self.number(trial))));
-        let overrides = [self.overrides, &trial.sets, &[name]].concat();
-        Experiment::load_without_sweep(self.experiment, &overrides, self.schemas, self.registry)
-    }
-
-    fn number(&self, trial: &Trial) -> String {
-        format!("{:0digits$}", trial.index, digits = self.digits)
-    }
-
     /// The run directory of a trial.
-    fn path(&self, trial: &Trial) -> PathBuf {
-        self.out.join(self.number(trial))
+    pub(super) fn path(&self, trial: &Trial) -> PathBuf {
+        self.out.join(Experiments::number(trial))
     }
 
     /// What is there of a trial, if it has finished.
-    fn finished(&self, trial: &Trial, experiment: &Experiment) -> Result<Option<Tried>, Failure> {
+    fn finished(&self, trial: &Trial) -> Result<Option<Tried>, Failure> {
         let path = self.path(trial);
         if !path.join(RESULT).is_file() || !path.join(MODEL).is_file() {
             return Ok(None);
         }
-        let failed = |message: String| Failure::Run { path: path.clone(), message };
-        let read =
-            |name: &str| fs::read_to_string(path.join(name)).map_err(|error| failed(error.to_string()));
-        if read(CONFIG)? != experiment.resolved_toml() {
-            let message = "this run is of another experiment than this trial; choose another --out";
-            return Err(failed(message.into()));
-        }
-        let result: Json = serde_json::from_str(&read(RESULT)?).map_err(|error| failed(error.to_string()))?;
+        let failed = |message: String| Failure::Run { path: path.join(RESULT), message };
+        let text = fs::read_to_string(path.join(RESULT)).map_err(|error| failed(error.to_string()))?;
+        let result: Json = serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
         let epochs = result["epochs"].as_u64().unwrap_or_default();
-        Ok(Some(self.tried(trial, self.score.read(&result["metrics"]), epochs, "done")))
+        Ok(Some(self.tried(trial, result["metrics"].clone(), epochs, Status::Done)))
     }
 
-    fn tried(&self, trial: &Trial, score: Option<f64>, epochs: u64, status: &'static str) -> Tried {
-        Tried { trial: trial.clone(), score, epochs, status, run: self.path(trial).display().to_string() }
+    pub(super) fn tried(&self, trial: &Trial, metrics: Json, epochs: u64, status: Status) -> Tried {
+        let (score, run) = (self.score.read(&metrics), self.path(trial).display().to_string());
+        Tried { trial: trial.clone(), score, metrics, epochs, status, run }
     }
 
     /// Trains a trial, up to the end of epoch `pause_after` if there is one.
     fn train(&self, trial: &Trial, threads: usize, pause_after: Option<u64>) -> Result<Tried, Failure> {
-        let experiment = self.experiment(trial)?;
-        if let Some(tried) = self.finished(trial, &experiment)? {
+        let experiment = self.experiments.of(trial)?;
+        let path = self.path(trial);
+        check_belongs(&path, &experiment)?;
+        if let Some(tried) = self.finished(trial)? {
             return Ok(tried);
         }
         let threads = u16::try_from(threads).unwrap_or(u16::MAX);
@@ -98,33 +87,63 @@ impl Sweeper<'_> {
             system: &Disk,
             pause_after,
         };
-        let path = self.path(trial);
         let reached = match experiment.dtype {
             Dtype::F32 => go::<f32>(context, &experiment, &path),
             Dtype::F64 => go::<f64>(context, &experiment, &path),
         };
         let tried = match reached {
-            Ok(Some(reached)) => {
-                let status = if path.join(RESULT).is_file() { "done" } else { "waiting" };
-                self.tried(trial, self.score.read(&reached.metrics), reached.epochs, status)
+            Ok(Some(Reached { metrics, epochs, .. })) => {
+                let done = path.join(RESULT).is_file();
+                self.tried(trial, metrics, epochs, if done { Status::Done } else { Status::Waiting })
             }
             // It finished in the moment since we looked.
             Ok(None) => {
-                self.finished(trial, &experiment)?.unwrap_or_else(|| self.tried(trial, None, 0, "done"))
+                let finished = self.finished(trial)?;
+                finished.unwrap_or_else(|| self.tried(trial, Json::Null, 0, Status::Done))
             }
-            Err(Failure::Diverged { .. }) => self.tried(trial, None, 0, "diverged"),
+            Err(Failure::Diverged { .. }) => self.tried(trial, Json::Null, 0, Status::Diverged),
             Err(failure) => return Err(failure),
         };
-        let score = tried.score.map_or_else(|| tried.status.to_owned(), short);
-        let sets = trial.sets.join(", ");
-        self.console.note(&format!(
-            "trial {}: {} {score} after epoch {}  ({sets})",
-            self.number(trial),
-            self.score.name(),
-            tried.epochs
-        ));
+        self.say(&tried);
         Ok(tried)
     }
+
+    fn say(&self, tried: &Tried) {
+        let score = match (tried.status, tried.score) {
+            (Status::Diverged, _) => "diverged".to_owned(),
+            (_, None) => format!("{} is not defined after epoch {}", self.score.name(), tried.epochs),
+            (_, Some(score)) => {
+                format!("{} {} after epoch {}", self.score.name(), short(score), tried.epochs)
+            }
+        };
+        let (number, sets) = (Experiments::number(&tried.trial), self.experiments.sets(&tried.trial));
+        self.console.note(&format!("trial {number}: {score}  ({sets})"));
+    }
+}
+
+/// Whether the run that is at a trial's place, if there is one, is of this trial: as `resume` decides it, by the keys that
+/// change results.
+fn check_belongs(path: &Path, experiment: &Experiment) -> Result<(), Failure> {
+    let config = path.join(CONFIG);
+    if !config.is_file() {
+        return Ok(());
+    }
+    let failed = |message: String| Failure::Run { path: path.to_owned(), message };
+    let there = document::load(&config, &[]).map_err(|error| failed(error.to_string()))?;
+    if !there.diagnostics.is_empty() {
+        return Err(failed(format!("its {CONFIG} is not the experiment of a run")));
+    }
+    let changed = changed(&fingerprint(&there.root), &fingerprint(&experiment.resolved));
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let named: Vec<String> = changed.iter().take(MOST_NAMED).map(|key| format!("`{key}`")).collect();
+    let more = changed.len() - named.len();
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    Err(failed(format!(
+        "this run is of another experiment than this trial: it differs in {}{more}\n  = help: choose another --out",
+        named.join(", ")
+    )))
 }
 
 /// Starts the run of a trial, or goes on with it.
@@ -144,14 +163,25 @@ fn go<F: Number>(
     start(context, experiment, &session, place).map(Some)
 }
 
-/// Trains these trials, as many side by side as there are threads, each on its share of them; in the order of the trials
-/// what became of them.
+/// How many trials fit side by side into so much memory, whichever they are: at least one, which is checked by itself.
+pub(crate) fn fitting(mut memory: Vec<u128>, available: u64) -> usize {
+    memory.sort_unstable_by(|a, b| b.cmp(a));
+    let mut taken: u128 = 0;
+    let fits = |&bytes: &u128| {
+        taken = taken.saturating_add(bytes);
+        taken <= u128::from(available)
+    };
+    memory.into_iter().take_while(fits).count().max(1)
+}
+
+/// Trains these trials, as many side by side as there are threads and memory, each on its share of the threads; in the
+/// order of the trials what became of them.
 pub(crate) fn train_all(
     sweeper: &Sweeper<'_>,
     trials: &[Trial],
     pause_after: Option<u64>,
 ) -> Result<Vec<Tried>, Failure> {
-    let workers = sweeper.threads.min(trials.len()).max(1);
+    let workers = sweeper.threads.min(sweeper.fitting).min(trials.len()).max(1);
     let threads = (sweeper.threads / workers).max(1);
     let waiting: Mutex<VecDeque<&Trial>> = Mutex::new(trials.iter().collect());
     let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
@@ -181,32 +211,16 @@ pub(crate) fn train_all(
     Ok(tried)
 }
 
-/// Successive halving (Jamieson & Talwalkar, 2016): all trials for a few epochs, then the best of every `factor` for
-/// `factor` times as many, until all epochs are trained. A trial that waits has not been changed by it: its schedule and
-/// its order are those of the whole run.
-pub(crate) fn halve(
-    sweeper: &Sweeper<'_>,
-    spec: &HalvingSpec,
-    trials: &[Trial],
-    epochs: u64,
-) -> Result<Vec<Tried>, Failure> {
-    let mut dropped = Vec::new();
-    let mut left = trials.to_vec();
-    let mut until = spec.min_epochs;
-    loop {
-        let last = until >= epochs || left.len() == 1;
-        let pause_after = (!last).then_some(until);
-        let mut tried = train_all(sweeper, &left, pause_after)?;
-        if last {
-            dropped.append(&mut tried);
-            return Ok(dropped);
-        }
-        tried.sort_by(|a, b| sweeper.score.compare(a.score, b.score).then(a.trial.index.cmp(&b.trial.index)));
-        let factor = usize::try_from(spec.factor).unwrap_or(usize::MAX);
-        let keep = tried.len().div_ceil(factor);
-        dropped.extend(tried.split_off(keep));
-        left = tried.into_iter().map(|tried| tried.trial).collect();
-        left.sort_by_key(|trial| trial.index);
-        until = until.saturating_mul(spec.factor);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_fit_that_the_largest_of_them_do() {
+        assert_eq!(fitting(vec![10, 40, 30, 20], 100), 4);
+        assert_eq!(fitting(vec![10, 40, 30, 20], 99), 3);
+        assert_eq!(fitting(vec![10, 40, 30, 20], 69), 1);
+        assert_eq!(fitting(vec![200; 3], 100), 1);
+        assert_eq!(fitting(vec![u128::MAX, u128::MAX], u64::MAX), 1);
     }
 }
