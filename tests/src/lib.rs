@@ -1,6 +1,7 @@
 //! What the tests of the whole share: networks in a line, numbers without pattern, a watcher that remembers.
 
 pub mod kills;
+pub mod little;
 pub mod measured;
 pub mod networks;
 pub mod runner;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use chainrule_runner::registry::Registry;
 use chainrule_runner::schema;
+use chainrule_tests::little::little;
 use chainrule_tests::runner::Runner;
 use jsonschema::Validator;
 use serde_json::Value as Json;
@@ -109,9 +110,11 @@ fn the_resolved_file_validates_and_is_resolved_already() {
         assert!(validator.is_valid(&json(&resolved)), "{}", path.display());
         runner.write("resolved.toml", &resolved);
         assert_eq!(runner.done(["check", "resolved.toml", "--resolved"]).stdout, resolved);
+        let little = little(path.to_str().expect("text"));
         let train = |file: &Path, out: &str| {
             let arguments = ["--set", "train.epochs=2", "--progress", "none", "--out", out];
-            runner.done([file.to_str().expect("text")].into_iter().chain(arguments));
+            let sets = little.iter().flat_map(|set| ["--set", set]);
+            runner.done([file.to_str().expect("text")].into_iter().chain(arguments).chain(sets));
             let digest = runner.json(format!("{out}/result.json"))["parameters_blake3"].clone();
             fs::remove_dir_all(runner.path(out)).expect("a run to remove");
             digest
