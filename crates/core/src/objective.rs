@@ -266,7 +266,9 @@ impl<F: Float> Objective<F> {
             return self.gradient_by_layers(theta, inputs, targets, dtheta, dx, workspace, ctx);
         };
         let Workspace { y, dy, tape, totals } = workspace;
-        let (x, width) = (inputs[0], self.width);
+        let width = self.width;
+        // Made anew: a copy of one that was just written is waited for.
+        let x = Rows::counted(inputs[0].data(), 1, inputs[0].width());
         let (y, dy, tape) = (&mut y[..width], &mut dy[..width], &mut tape[..self.tape.for_rows(1)]);
         flat.forward(theta, x.data(), y, tape);
         let y_row = Rows::counted(y, 1, width);
