@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use crate::layers::Neurons;
 use crate::{Buffer, Ctx, Derivation, Float, Masking, Parameter, Rows, RowsMut, Shape};
 
 /// The most inputs that one layer can take; a longer sum or concatenation nests.
@@ -108,6 +109,12 @@ pub trait Layer<F: Float>: fmt::Debug + Send + Sync {
     /// For every layer in it that skips padding, over how many positions it goes.
     fn masked_positions(&self) -> Vec<usize> {
         Vec::new()
+    }
+
+    /// The dense layers that it consists of, one after the other, if of nothing else, with the parameters and at least the
+    /// tape that they have in a chain: an objective trains small ones in one loop.
+    fn neurons(&self) -> Option<Vec<Neurons<F>>> {
+        None
     }
 
     /// The scratch that [`forward`](Layer::forward) wants to keep for the way back.

@@ -26,7 +26,7 @@ pub(crate) use kernel::Kernel;
 pub use part::{a_b, at_b, scaled_a_bt};
 
 /// Multiply-adds below which plain loops are faster than the kernel's packing.
-const SMALL: usize = 512;
+pub(crate) const SMALL: usize = 512;
 
 /// `y += x wᵀ`, with `x` `[n, k]`, `w` `[m, k]`, `y` `[n, m]`.
 #[inline]
@@ -140,7 +140,7 @@ pub fn add_columnst_x<F: Float>(dz: Panel<'_, F>, x: Panel<'_, F>, mut dw: RowsM
 }
 
 #[inline(always)]
-fn dot<F: Float>(a: &[F], b: &[F]) -> F {
+pub(crate) fn dot<F: Float>(a: &[F], b: &[F]) -> F {
     a.iter().zip(b).fold(F::zero(), |sum, (&a, &b)| sum + a * b)
 }
 

@@ -1,10 +1,11 @@
 //! Network and loss together: a scalar function of the parameters, and its gradient.
 
 use crate::layers::Masked;
+use crate::layers::flat::Flat;
 use crate::loss::{OutputLoss, Weighted};
 use crate::{
     Buffer, Ctx, Error, Float, Layer, Loss, MAX_INPUTS, Masking, Parameter, Pass, Rows, RowsMut, Shape,
-    Targets, initial_buffers, initialize, parameter_count,
+    TapeLen, Targets, initial_buffers, initialize, parameter_count,
 };
 
 /// A sum of losses and the number of its terms; the loss is their ratio.
@@ -102,6 +103,11 @@ impl<F: Float> Workspace<F> {
 pub struct Objective<F> {
     network: Box<dyn Layer<F>>,
     loss: Weighted<F>,
+    /// Numbers of one row of the network's output, and its tape: asked for once.
+    width: usize,
+    tape: TapeLen,
+    /// The network once more, for one row, if it is small.
+    flat: Option<Flat<F>>,
 }
 
 impl<F: Float> Objective<F> {
@@ -121,7 +127,7 @@ impl<F: Float> Objective<F> {
     /// As [`Weighted::new`].
     pub fn several(network: Box<dyn Layer<F>>, outputs: Vec<OutputLoss<F>>) -> Result<Self, Error> {
         let loss = Weighted::new(outputs, network.output_shape())?;
-        Ok(Self { network, loss })
+        Ok(Self::of(network, loss))
     }
 
     /// The same objective of samples that are padded: layers that go over positions skip padding, and so do the losses
@@ -131,7 +137,25 @@ impl<F: Float> Objective<F> {
     /// [`Error::Positions`] if a layer that skips padding goes over another number of positions than the input has.
     pub fn with_masking(self, masking: Masking) -> Result<Self, Error> {
         let network: Box<dyn Layer<F>> = Box::new(Masked::new(self.network, masking)?);
-        Ok(Self { network, loss: self.loss.with_masking(masking) })
+        Ok(Self::of(network, self.loss.with_masking(masking)))
+    }
+
+    fn of(network: Box<dyn Layer<F>>, loss: Weighted<F>) -> Self {
+        let (width, tape) = (network.output_shape().len(), network.tape());
+        let flat = network.neurons().and_then(Flat::new);
+        Self { network, loss, width, tape, flat }
+    }
+
+    /// The same objective without the loop for one row.
+    #[cfg(test)]
+    pub(crate) fn layer_by_layer(self) -> Self {
+        Self { flat: None, ..self }
+    }
+
+    /// Whether there is a loop for one row.
+    #[cfg(test)]
+    pub(crate) fn is_flat(&self) -> bool {
+        self.flat.is_some()
     }
 
     /// Whether padding is left out of a loss.
@@ -192,9 +216,9 @@ impl<F: Float> Objective<F> {
         workspace: &mut Workspace<F>,
         ctx: &mut Ctx<'_, F>,
     ) -> Total {
-        let (rows, width) = (inputs[0].len(), self.network.output_shape().len());
+        let (rows, width) = (inputs[0].len(), self.width);
         let y = &mut workspace.y[..rows * width];
-        let tape = &mut workspace.tape[..self.network.tape().for_rows(rows)];
+        let tape = &mut workspace.tape[..self.tape.for_rows(rows)];
         self.network.forward(theta, inputs, RowsMut::counted(y, rows, width), tape, ctx);
         self.loss.value(inputs[0], Rows::counted(y, rows, width), targets, &mut workspace.totals)
     }
@@ -218,9 +242,9 @@ impl<F: Float> Objective<F> {
         workspace: &mut Workspace<F>,
         ctx: &mut Ctx<'_, F>,
     ) -> Option<String> {
-        let (rows, width) = (inputs[0].len(), self.network.output_shape().len());
+        let (rows, width) = (inputs[0].len(), self.width);
         let y = &mut workspace.y[..rows * width];
-        let tape = &mut workspace.tape[..self.network.tape().for_rows(rows)];
+        let tape = &mut workspace.tape[..self.tape.for_rows(rows)];
         self.network.forward(theta, inputs, RowsMut::counted(y, rows, width), tape, ctx);
         self.network.first_not_finite(Rows::counted(y, rows, width), tape)
     }
@@ -238,10 +262,39 @@ impl<F: Float> Objective<F> {
         workspace: &mut Workspace<F>,
         ctx: &mut Ctx<'_, F>,
     ) -> Total {
-        let (rows, width) = (inputs[0].len(), self.network.output_shape().len());
+        let Some(flat) = self.flat.as_ref().filter(|_| inputs[0].len() == 1) else {
+            return self.gradient_by_layers(theta, inputs, targets, dtheta, dx, workspace, ctx);
+        };
+        let Workspace { y, dy, tape, totals } = workspace;
+        let width = self.width;
+        // Made anew: a copy of one that was just written is waited for.
+        let x = Rows::counted(inputs[0].data(), 1, inputs[0].width());
+        let (y, dy, tape) = (&mut y[..width], &mut dy[..width], &mut tape[..self.tape.for_rows(1)]);
+        flat.forward(theta, x.data(), y, tape);
+        let y_row = Rows::counted(y, 1, width);
+        let total = self.loss.gradient(x, y_row, targets, RowsMut::counted(dy, 1, width), totals);
+        let dx = dx[0].as_mut().map_or(&mut [][..], RowsMut::data);
+        flat.back(theta, (x.data(), y, tape), dy, dx, dtheta);
+        total
+    }
+
+    /// What [`gradient`](Self::gradient) does for any number of rows and any network.
+    #[allow(clippy::too_many_arguments)]
+    #[inline(never)] // Or a small net pays for its frame.
+    fn gradient_by_layers(
+        &self,
+        theta: &[F],
+        inputs: &[Rows<'_, F>],
+        targets: Targets<'_, F>,
+        dtheta: &mut [F],
+        dx: &mut [Option<RowsMut<'_, F>>],
+        workspace: &mut Workspace<F>,
+        ctx: &mut Ctx<'_, F>,
+    ) -> Total {
+        let (rows, width) = (inputs[0].len(), self.width);
         let y = &mut workspace.y[..rows * width];
         let dy = &mut workspace.dy[..rows * width];
-        let tape = &mut workspace.tape[..self.network.tape().for_rows(rows)];
+        let tape = &mut workspace.tape[..self.tape.for_rows(rows)];
         self.network.forward(theta, inputs, RowsMut::counted(y, rows, width), tape, ctx);
 
         let y = Rows::counted(y, rows, width);

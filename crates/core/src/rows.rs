@@ -70,8 +70,8 @@ impl<'a, F> Rows<'a, F> {
 
     /// The rows in order, each a slice of `width` numbers.
     #[inline]
-    pub fn iter(self) -> std::slice::ChunksExact<'a, F> {
-        self.data.chunks_exact(self.width)
+    pub fn iter(self) -> impl Iterator<Item = &'a [F]> {
+        each(self.data, self.width)
     }
 
     /// `count` rows from row `start`.
@@ -169,14 +169,58 @@ impl<'a, F> RowsMut<'a, F> {
 
     /// The rows in order, each a slice of `width` numbers.
     #[inline]
-    pub fn iter_mut(&mut self) -> std::slice::ChunksExactMut<'_, F> {
-        self.data.chunks_exact_mut(self.width)
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut [F]> {
+        each_mut(self.data, self.width)
     }
 
     /// The matrix as ndarray sees it.
     pub fn view_mut(&mut self) -> ArrayViewMut2<'_, F> {
         ArrayViewMut2::from_shape((self.len, self.width), self.data)
             .expect("width divides the length: see new")
+    }
+}
+
+/// Row after row of `width` numbers. The standard library's `chunks_exact` begins with a division.
+#[inline(always)]
+fn each<F>(data: &[F], width: usize) -> impl Iterator<Item = &[F]> {
+    Each { rest: data, width }
+}
+
+/// The same, to be written.
+#[inline(always)]
+fn each_mut<F>(data: &mut [F], width: usize) -> impl Iterator<Item = &mut [F]> {
+    EachMut { rest: data, width }
+}
+
+struct Each<'a, F> {
+    rest: &'a [F],
+    width: usize,
+}
+
+impl<'a, F> Iterator for Each<'a, F> {
+    type Item = &'a [F];
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<&'a [F]> {
+        let (row, rest) = self.rest.split_at_checked(self.width)?;
+        self.rest = rest;
+        Some(row)
+    }
+}
+
+struct EachMut<'a, F> {
+    rest: &'a mut [F],
+    width: usize,
+}
+
+impl<'a, F> Iterator for EachMut<'a, F> {
+    type Item = &'a mut [F];
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<&'a mut [F]> {
+        let (row, rest) = std::mem::take(&mut self.rest).split_at_mut_checked(self.width)?;
+        self.rest = rest;
+        Some(row)
     }
 }
 

@@ -16,6 +16,9 @@ pub fn wide<R>(work: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(work)
 }
 
+/// Numbers below which choosing the instructions takes longer than the work; the bits are the same either way.
+pub(crate) const WORTH_WIDE: usize = 8;
+
 /// The vectors of a kind of machine, as a kernel sees them.
 pub trait Vectors<F>: Copy {
     /// Neighbouring numbers that one instruction computes with: at most 32 bytes.

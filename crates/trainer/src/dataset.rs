@@ -62,7 +62,7 @@ impl<F: Float> Dataset<F> {
     }
 
     /// Consecutive samples, as they lie in memory.
-    #[inline]
+    #[inline(always)]
     pub fn batch(&self, range: Range<usize>) -> (Rows<'_, F>, Targets<'_, F>) {
         let inputs = &self.inputs[range.start * self.width..range.end * self.width];
         let inputs = Rows::counted(inputs, range.len(), self.width);

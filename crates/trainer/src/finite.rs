@@ -14,9 +14,16 @@ const FEW: usize = 64;
 /// Sums side by side.
 const LANES: usize = 32;
 
-/// Whether none of `numbers` is NaN or an infinity.
-#[inline]
+/// Whether none of `numbers` is NaN or an infinity: their products with zero are zero, or NaN.
+#[inline(always)]
 pub(crate) fn all<F: Float>(executor: &dyn Executor<F>, numbers: &[F]) -> bool {
+    if numbers.len() < FEW {
+        return numbers.iter().fold(F::zero(), |sum, &number| sum + number * F::zero()).is_finite();
+    }
+    all_of_many(executor, numbers)
+}
+
+fn all_of_many<F: Float>(executor: &dyn Executor<F>, numbers: &[F]) -> bool {
     if numbers.len() < 2 * PIECE {
         return piece(numbers);
     }
@@ -30,16 +37,11 @@ pub(crate) fn all<F: Float>(executor: &dyn Executor<F>, numbers: &[F]) -> bool {
     finite.into_inner()
 }
 
-#[inline]
 fn piece<F: Float>(numbers: &[F]) -> bool {
-    if numbers.len() < FEW {
-        return numbers.iter().all(|number| number.is_finite());
-    }
     wide(
         #[inline(always)]
         || {
-            // The product is zero, or NaN for what is not finite; no way out of the loop, so that it becomes vector
-            // instructions.
+            // No way out of the loop, so that it becomes vector instructions.
             let (chunks, rest) = numbers.as_chunks::<LANES>();
             let mut lanes = [F::zero(); LANES];
             for chunk in chunks {

@@ -216,7 +216,9 @@ impl<'a, F: Float> Run<'a, F> {
     fn step(&mut self, state: &mut State<F>, range: Range<usize>, shuffled: bool) -> Result<f64, Error> {
         let trainer = self.trainer;
         let settings = &trainer.settings;
-        self.buffers_before.copy_from_slice(&state.buffers);
+        if !state.buffers.is_empty() {
+            self.buffers_before.copy_from_slice(&state.buffers);
+        }
         let total = match settings.accumulate {
             1 => self.batch(state, range.clone(), shuffled),
             _ => self.batches(state, range.clone(), shuffled),
@@ -259,17 +261,18 @@ impl<'a, F: Float> Run<'a, F> {
     #[inline]
     fn batch(&mut self, state: &mut State<F>, range: Range<usize>, shuffled: bool) -> Total {
         let trainer = self.trainer;
-        let (inputs, targets) = if shuffled {
-            self.gathered.gather(trainer.train, &self.order[range])
-        } else {
-            trainer.train.batch(range)
-        };
         self.gradient.fill(F::zero());
         let (workspace, gradient) = (&mut self.workspace, &mut self.gradient);
         let draw = Draw::new(trainer.settings.seed, state.counts.batches);
         let ctx = &mut Ctx::train(self.executor, &mut state.buffers, draw);
         state.counts.batches += 1;
-        trainer.objective.gradient(&state.theta, &[inputs], targets, gradient, &mut [None], workspace, ctx)
+        let (theta, objective, train) = (&state.theta, trainer.objective, trainer.train);
+        if shuffled {
+            let (inputs, targets) = self.gathered.gather(train, &self.order[range]);
+            return objective.gradient(theta, &[inputs], targets, gradient, &mut [None], workspace, ctx);
+        }
+        let (inputs, targets) = train.batch(range);
+        objective.gradient(theta, &[inputs], targets, gradient, &mut [None], workspace, ctx)
     }
 
     /// The loss of several batches, the gradient of its mean in `self.gradient`.

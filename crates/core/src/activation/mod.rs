@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::simd::wide;
+use crate::simd::{WORTH_WIDE, wide};
 use crate::{Float, Formula, Rule};
 
 /// What one activation costs, in multiply-adds of a matrix product: exponentials are dear.
@@ -56,7 +56,7 @@ impl<F: Float, A: Elementwise> Activation<F> for A {
 
     fn forward(&self, _width: usize, values: &mut [F]) {
         if values.len() < WORTH_WIDE {
-            return values.iter_mut().for_each(|value| *value = self.f(*value));
+            return apply_to_few(self, values);
         }
         wide(
             #[inline(always)]
@@ -85,9 +85,6 @@ impl<F: Float, A: Elementwise> Activation<F> for A {
     }
 }
 
-/// Numbers below which choosing the instructions takes longer than the work; the bits are the same either way.
-const WORTH_WIDE: usize = 8;
-
 /// Numbers whose results are held before they are written.
 const PIECE: usize = 32;
 
@@ -107,7 +104,19 @@ pub(crate) fn apply<F: Float, A: Elementwise>(activation: &A, values: &mut [F]) 
     }
 }
 
-/// `dy` becomes `dy f'(x)`, likewise.
+/// The same for a few values. Two at a time, they take the two lanes of the narrowest vectors.
+#[inline]
+fn apply_to_few<F: Float, A: Elementwise>(activation: &A, values: &mut [F]) {
+    let (pairs, last) = values.as_chunks_mut::<2>();
+    for pair in pairs {
+        *pair = pair.map(|value| activation.f(value));
+    }
+    for value in last {
+        *value = activation.f(*value);
+    }
+}
+
+/// `dy` becomes `dy f'(x)`, as [`apply`] does.
 #[inline(always)]
 pub(crate) fn apply_backward<F: Float, A: Elementwise>(activation: &A, x: &[F], y: &[F], dy: &mut [F]) {
     if A::NEEDS_INPUT {

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::Neurons;
 use crate::derivation::for_each_input;
 use crate::{
     Buffer, Ctx, Derivation, Error, Float, Layer, Masking, Parameter, Pass, Rows, RowsMut, Shape, TapeLen,
@@ -172,6 +173,11 @@ impl<F: Float> Layer<F> for Chain<F> {
 
     fn masked_positions(&self) -> Vec<usize> {
         self.links.iter().flat_map(|link| link.layer.masked_positions()).collect()
+    }
+
+    fn neurons(&self) -> Option<Vec<Neurons<F>>> {
+        let parts: Option<Vec<_>> = self.links.iter().map(|link| link.layer.neurons()).collect();
+        parts.map(|parts| parts.concat())
     }
 
     fn tape(&self) -> TapeLen {

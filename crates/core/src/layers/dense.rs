@@ -1,5 +1,8 @@
 //! The fully connected layer: the notebook's neurons, all at once.
 
+use std::sync::Arc;
+
+use super::Neurons;
 use crate::executor::for_each_tile;
 use crate::{
     Activation, Ctx, Derivation, Error, Executor, Fans, Float, Initializer, Layer, Parameter, Pass, Role,
@@ -32,7 +35,7 @@ use crate::{
 pub struct Dense<F> {
     input: Shape,
     output: Shape,
-    activation: Box<dyn Activation<F>>,
+    activation: Arc<dyn Activation<F>>,
     bias: bool,
     weight_init: Initializer,
     bias_init: Initializer,
@@ -48,7 +51,7 @@ impl<F: Float> Dense<F> {
         let layer = Self {
             input: input.clone(),
             output: input.with_last(units)?,
-            activation,
+            activation: activation.into(),
             bias: true,
             weight_init: Initializer::XavierUniform { gain: 1.0 },
             bias_init: Initializer::Zeros,
@@ -149,6 +152,12 @@ impl<F: Float> Layer<F> for Dense<F> {
             parameters.push(Parameter::new("bias", shape(&[self.units()]), Role::Bias, self.bias_init, fans));
         }
         parameters
+    }
+
+    fn neurons(&self) -> Option<Vec<Neurons<F>>> {
+        let (inputs, units) = (self.inputs(), self.units());
+        let neurons = Neurons { inputs, units, bias: self.bias, activation: self.activation.clone() };
+        (self.input.len() == inputs).then(|| vec![neurons])
     }
 
     fn tape(&self) -> TapeLen {

@@ -1,5 +1,6 @@
 //! A layer that is trained otherwise than the rest of its network: frozen, or at a rate of its own.
 
+use super::Neurons;
 use crate::{
     Buffer, Ctx, Derivation, Error, Float, Layer, Masking, Parameter, Pass, Rows, RowsMut, Shape, TapeLen,
 };
@@ -64,6 +65,10 @@ impl<F: Float> Layer<F> for Tuned<F> {
 
     fn masked_positions(&self) -> Vec<usize> {
         self.layer.masked_positions()
+    }
+
+    fn neurons(&self) -> Option<Vec<Neurons<F>>> {
+        self.layer.neurons()
     }
 
     fn tape(&self) -> TapeLen {

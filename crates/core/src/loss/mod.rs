@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::simd::wide;
+use crate::simd::{WORTH_WIDE, wide};
 use crate::{Float, Formula, Rows, RowsMut, Rule};
 
 /// A distance between outputs `y` and targets, summed over its terms.
@@ -61,6 +61,17 @@ fn sum_of_terms<F: Float, P: Pointwise>(loss: &P, y: &[F], t: &[F]) -> f64 {
     sum
 }
 
+/// What [`Loss::gradient`] does, with the same bits, for terms of which no vector is made.
+#[inline]
+fn gradient_of_few<F: Float, P: Pointwise>(loss: &P, y: &[F], t: &[F], scale: F, dy: &mut [F]) -> f64 {
+    let mut sum = 0.0;
+    for ((dy, &y), &t) in dy.iter_mut().zip(y).zip(t) {
+        *dy = scale * loss.derivative(y, t);
+        sum += loss.value(y, t).as_f64();
+    }
+    sum
+}
+
 impl<F: Float, P: Pointwise> Loss<F> for P {
     fn target_kind(&self) -> TargetKind {
         TargetKind::Values
@@ -79,6 +90,9 @@ impl<F: Float, P: Pointwise> Loss<F> for P {
 
     fn gradient(&self, y: Rows<'_, F>, targets: Targets<'_, F>, scale: F, mut dy: RowsMut<'_, F>) -> f64 {
         let (y, t, dy) = (y.data(), targets.values().data(), dy.data());
+        if y.len() < WORTH_WIDE {
+            return gradient_of_few(self, y, t, scale, dy);
+        }
         wide(
             #[inline(always)]
             || {

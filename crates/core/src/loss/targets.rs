@@ -42,7 +42,7 @@ impl<F> TargetData<F> {
     }
 
     /// The targets of consecutive samples.
-    #[inline]
+    #[inline(always)]
     pub fn of(&self, samples: Range<usize>) -> Targets<'_, F> {
         let per_sample = self.per_sample();
         let range = samples.start * per_sample..samples.end * per_sample;
@@ -84,7 +84,7 @@ impl<F> Clone for Targets<'_, F> {
 
 impl<'a, F> Targets<'a, F> {
     /// The targets of consecutive samples for all outputs of a network, of which there is at least one.
-    #[inline]
+    #[inline(always)]
     pub fn of(outputs: &'a [TargetData<F>], samples: Range<usize>) -> Self {
         match outputs {
             [only] => only.of(samples),

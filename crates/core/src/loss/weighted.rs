@@ -25,6 +25,15 @@ impl<F: Float> OutputLoss<F> {
         }
     }
 
+    /// The sum of its terms; writes the gradient of its weighted mean to `dy`.
+    #[inline(always)]
+    fn gradient(&self, y: Rows<'_, F>, targets: Targets<'_, F>, dy: RowsMut<'_, F>) -> Total {
+        // A view of its own: a copy of one that was just written is waited for.
+        let terms = self.loss.terms(Rows::counted(y.data(), y.len(), y.width()));
+        let sum = self.loss.gradient(y, targets, F::of(self.weight / terms), dy);
+        Total { sum, terms }
+    }
+
     /// Whether it has a row for each of so many positions.
     fn has_rows(&self, positions: usize) -> bool {
         let axes = self.shape.axes();
@@ -119,8 +128,26 @@ impl<F: Float> Weighted<F> {
     }
 
     /// The same; writes the gradient of the loss to `dy`.
-    #[inline]
+    #[inline(always)]
     pub fn gradient(
+        &self,
+        x: Rows<'_, F>,
+        y: Rows<'_, F>,
+        targets: Targets<'_, F>,
+        dy: RowsMut<'_, F>,
+        totals: &mut Vec<Total>,
+    ) -> Total {
+        let ([only], None) = (&self.outputs[..], self.masking) else {
+            return self.gradient_of_parts(x, y, targets, dy, totals);
+        };
+        let own = only.gradient(y, targets.output(0), dy);
+        totals.clear();
+        totals.push(own);
+        Total { sum: only.weight * own.sum, terms: own.terms }
+    }
+
+    /// The same of several outputs, or of those that padding is left out of.
+    fn gradient_of_parts(
         &self,
         x: Rows<'_, F>,
         y: Rows<'_, F>,
@@ -143,10 +170,7 @@ impl<F: Float> Weighted<F> {
             );
             let (loss, weight) = (output.loss.as_ref(), output.weight);
             totals.push(match self.masking_of(output) {
-                None => {
-                    let terms = loss.terms(y);
-                    Total { sum: loss.gradient(y, targets, F::of(weight / terms), dy), terms }
-                }
+                None => output.gradient(y, targets, dy),
                 Some(masking) => masked::gradient((loss, weight), masking, x, y, targets, dy),
             });
         }

@@ -37,20 +37,29 @@ pub fn update<F: Float>(
     if let Some(joint) = optimizer.joint() {
         return joint.update(groups, (number, learning_rate), (theta, gradient), memory);
     }
-    optimizer.begin(number, &mut memory.numbers);
     let Memory { slots, numbers } = memory;
+    if !numbers.is_empty() {
+        optimizer.begin(number, numbers);
+    }
     let count = slots.len();
     for group in groups {
+        let (theta, gradient) = (&mut theta[group.range.clone()], &gradient[group.range.clone()]);
+        // Made where it is handed over: whoever copies what was just written waits for it.
+        let step = || group.step(number, learning_rate, numbers);
+        let is_small = theta.len() < 2 * MIN_PIECE;
+        if is_small && count == 0 {
+            optimizer.update(step(), theta, gradient, &mut []);
+            continue;
+        }
         let mut views: [&mut [F]; MAX_SLOTS] = from_fn(|_| Default::default());
         for (view, slot) in views.iter_mut().zip(slots.iter_mut()) {
             *view = &mut slot[group.range.clone()];
         }
-        let whole = Piece {
-            theta: &mut theta[group.range.clone()],
-            gradient: &gradient[group.range.clone()],
-            slots: views,
-        };
-        in_pieces(executor, optimizer, group.step(number, learning_rate, numbers), whole, count);
+        if is_small {
+            optimizer.update(step(), theta, gradient, &mut views[..count]);
+        } else {
+            in_pieces(executor, optimizer, step(), Piece { theta, gradient, slots: views }, count);
+        }
     }
 }
 
@@ -62,9 +71,6 @@ fn in_pieces<F: Float>(
     slots: usize,
 ) {
     let len = whole.theta.len();
-    if len < 2 * MIN_PIECE {
-        return optimizer.update(step, whole.theta, whole.gradient, &mut whole.slots[..slots]);
-    }
     let piece = len.div_ceil(MAX_PIECES).max(MIN_PIECE);
     // The compiler cannot know that a piece is asked for once; a lock that nobody waits for tells it.
     let pieces: [Mutex<Option<Piece<'_, F>>>; MAX_PIECES] = from_fn(|_| {
