@@ -1,14 +1,19 @@
 //! The linear map inside convolutions in stride 1, and its adjoints, without unfolding.
 
+use std::ops::Range;
+
 use super::correlation::RowStep;
 use super::frame::Frame;
 use super::sliding::{MAPS, Product, WeightSums, lanes, pack, slack};
 use super::window::Window;
-use crate::executor::{MAX_TILES, even_tile, for_each_tile_with};
+use crate::executor::{MAX_TILES, MIN_TILE_WORK, even_tile, for_each_tile_with};
 use crate::{Executor, Float, Rows, Shape};
 
-/// Tiles of the weight gradient, at most: each frames the input anew.
-const MAX_WEIGHT_TILES: usize = 8;
+/// Tiles of the weight gradient, about as many: each frames anew what it reads.
+const WEIGHT_TILES: usize = 8;
+
+/// Taps of a tile of the weight gradient, at least: what is framed for fewer takes as long as the sums.
+const MIN_TAPS: usize = 12;
 
 /// The correlation of a group in one direction.
 #[derive(Clone, Copy, Debug)]
@@ -67,12 +72,62 @@ const MAX_SAMPLES: usize = 8;
 /// six maps times two taps along the line; each lane of a sum adds the places of its number, and lanes are added after the
 /// last row of the batch. So weights lie as `[map blocks, taps, maps of a block]`, and sums as `[maps, taps, lanes]`.
 ///
-/// The weight gradient is cut into tiles of maps: what a tile prepares of `z` is then prepared once.
+/// The weight gradient is cut into tiles of maps, so that what a tile prepares of `z` is prepared once, and where there are few
+/// maps of taps too.
 #[derive(Debug)]
 pub(super) struct Framed {
     there: Direction,
     back: Direction,
     groups: usize,
+    tiles: WeightTiles,
+}
+
+/// How the weight gradient is cut: tile `i` has the maps from `i / parts * maps` on and the taps from `i % parts * taps` on,
+/// and its sums lie as `[maps, taps, lanes]` where its part of the scratch begins.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct WeightTiles {
+    /// Maps of a tile, of all groups; the last tiles may have fewer.
+    maps: usize,
+    /// Taps of a tile; the last part may have fewer.
+    taps: usize,
+    /// Parts of the taps.
+    parts: usize,
+    /// Tiles of maps.
+    blocks: usize,
+}
+
+impl WeightTiles {
+    /// One tile.
+    fn one(maps: usize, taps: usize) -> Self {
+        Self { maps, taps, parts: 1, blocks: 1 }
+    }
+
+    /// About [`WEIGHT_TILES`] for `maps` maps in each of `groups` groups.
+    fn several(maps: usize, groups: usize, taps: usize) -> Self {
+        let all = maps * groups;
+        let block = maps.div_ceil(maps.div_ceil(MAPS));
+        let tile = all.div_ceil(WEIGHT_TILES).next_multiple_of(block).min(all);
+        let blocks = all.div_ceil(tile);
+        let parts = (WEIGHT_TILES / blocks).min(taps / MIN_TAPS).max(1);
+        // Even, as two at a time are summed.
+        let part = if parts > 1 { taps.div_ceil(parts).next_multiple_of(2) } else { taps };
+        Self { maps: tile, taps: part, parts: taps.div_ceil(part), blocks }
+    }
+
+    fn count(&self) -> usize {
+        self.blocks * self.parts
+    }
+
+    /// Sums of a tile.
+    fn len(&self) -> usize {
+        self.maps * self.taps
+    }
+
+    /// The maps and the taps of a tile, of so many in all.
+    fn of(&self, tile: usize, maps: usize, taps: usize) -> [Range<usize>; 2] {
+        let (map, tap) = (tile / self.parts * self.maps, tile % self.parts * self.taps);
+        [map..maps.min(map + self.maps), tap..taps.min(tap + self.taps)]
+    }
 }
 
 impl Framed {
@@ -82,7 +137,9 @@ impl Framed {
         let turned = Window { rows: window.rows.turned()?, columns: window.columns.turned()? };
         let there = Direction { frame: Frame::new(window)?, channels, maps };
         let back = Direction { frame: Frame::new(turned)?, channels: maps, maps: channels };
-        (there.is_small() && back.is_small()).then_some(Self { there, back, groups })
+        let [height, width] = there.frame.kernel();
+        let tiles = WeightTiles::several(maps, groups, channels * height * width);
+        (there.is_small() && back.is_small()).then_some(Self { there, back, groups, tiles })
     }
 
     /// Weights of a map.
@@ -98,7 +155,8 @@ impl Framed {
     /// Numbers that every call wants as `scratch`.
     pub(super) fn scratch<F: Float>(&self) -> usize {
         let patch = (self.there.samples() * self.there.patch::<F>()).max(self.back.patch::<F>());
-        self.weights() * lanes::<F>() + MAX_TILES * patch
+        let sums = (self.tiles.count() * self.tiles.len()).max(self.weights());
+        sums * lanes::<F>() + MAX_TILES * patch
     }
 
     /// As [`Correlation::product`](super::correlation::Correlation::product).
@@ -178,44 +236,74 @@ impl Framed {
         dw: &mut [F],
         scratch: &mut [F],
     ) {
-        let Direction { frame, maps, .. } = self.there;
-        let (taps, places) = (self.taps(), frame.places());
-        let width = taps * lanes::<F>();
-        let (sums, scratch) = scratch.split_at_mut(self.weights() * lanes::<F>());
-        let all = self.groups * maps;
-        let work = x.len().saturating_mul(places).saturating_mul(taps);
-        let block = maps.div_ceil(maps.div_ceil(MAPS));
-        let tile = even_tile(all, work).max(all.div_ceil(MAX_WEIGHT_TILES)).next_multiple_of(block);
-        let x_len = x.width() / self.groups;
-        let samples = self.there.samples();
-        let patch = (scratch, samples * self.there.patch::<F>());
-        for_each_tile_with(executor, sums, (width, tile), patch, |first, sums, patch| {
-            sums.fill(F::zero());
-            patch.fill(F::zero());
-            let (framed, lines) = patch.split_at_mut(samples * self.there.framed::<F>());
-            let (framed_len, lines_len) = (framed.len() / samples, lines.len() / samples);
-            let end = first + sums.len() / width;
-            for start in (0..x.len()).step_by(samples) {
-                let count = samples.min(x.len() - start);
-                let (x, dz) = (x.slice(start, count), dz.slice(start, count));
-                let framed = &mut framed[..count * framed_len];
-                let mut map = first;
-                while map < end {
-                    // What lies in one group.
-                    let group = map / maps;
-                    let to = end.min((group + 1) * maps);
-                    for (x, framed) in x.iter().zip(framed.chunks_exact_mut(framed_len)) {
-                        frame.copy_inside(&x[group * x_len..][..x_len], framed);
-                    }
-                    let sums = &mut sums[(map - first) * width..(to - first) * width];
-                    let lines = &mut lines[..count * lines_len];
-                    F::fused(WeightSums { frame: &frame, x: framed, dz, maps: map..to, sums, lines });
-                    map = to;
-                }
-            }
+        let (maps, taps) = (self.groups * self.there.maps, self.taps());
+        let work = x.len().saturating_mul(self.there.frame.places()).saturating_mul(self.weights());
+        // A tile pays for what it frames only if it is long.
+        let tiles = match work / self.tiles.count() >= MIN_TILE_WORK / 2 {
+            true => self.tiles,
+            false => WeightTiles::one(maps, taps),
+        };
+        let len = tiles.len() * lanes::<F>();
+        let (sums, scratch) = scratch.split_at_mut(tiles.count() * len);
+        let patch = (scratch, self.there.samples() * self.there.patch::<F>());
+        for_each_tile_with(executor, sums, (len, 1), patch, |tile, sums, patch| {
+            self.sum_tile(tiles.of(tile, maps, taps), (x, dz), sums, patch);
         });
-        for (dw, lanes) in dw.iter_mut().zip(sums.chunks_exact(lanes::<F>())) {
-            *dw += lanes.iter().copied().sum::<F>();
+        for (tile, sums) in sums.chunks_exact(len).enumerate() {
+            let [maps, taps_of_it] = tiles.of(tile, maps, taps);
+            let mut sums = sums.chunks_exact(lanes::<F>());
+            for map in maps {
+                let dw = &mut dw[map * taps..][taps_of_it.clone()];
+                dw.iter_mut().zip(&mut sums).for_each(|(dw, sums)| *dw += sums.iter().copied().sum::<F>());
+            }
+        }
+    }
+
+    /// The sums of some maps of all groups at some taps, over all rows.
+    fn sum_tile<F: Float>(
+        &self,
+        [maps, taps]: [Range<usize>; 2],
+        (x, dz): (Rows<'_, F>, Rows<'_, F>),
+        sums: &mut [F],
+        patch: &mut [F],
+    ) {
+        let Direction { frame, maps: maps_of_group, .. } = self.there;
+        let (samples, x_len) = (self.there.samples(), x.width() / self.groups);
+        // Only these channels are read.
+        let cells = self.taps() / self.there.channels;
+        let channels = taps.start / cells..taps.end.div_ceil(cells);
+        let inputs = x_len / self.there.channels;
+        let inputs = channels.start * inputs..channels.end * inputs;
+        sums.fill(F::zero());
+        patch.fill(F::zero());
+        let (framed, lines) = patch.split_at_mut(samples * self.there.framed::<F>());
+        let (framed_len, lines_len) = (framed.len() / samples, lines.len() / samples);
+        for start in (0..x.len()).step_by(samples) {
+            let count = samples.min(x.len() - start);
+            let (x, dz) = (x.slice(start, count), dz.slice(start, count));
+            let framed = &mut framed[..count * framed_len];
+            let (mut map, mut sums) = (maps.start, &mut *sums);
+            while map < maps.end {
+                // What lies in one group.
+                let group = map / maps_of_group;
+                let to = maps.end.min((group + 1) * maps_of_group);
+                for (x, framed) in x.iter().zip(framed.chunks_exact_mut(framed_len)) {
+                    let framed = &mut framed[channels.start * frame.plane()..];
+                    frame.copy_inside(&x[group * x_len..][inputs.clone()], framed);
+                }
+                let (own, rest) = sums.split_at_mut((to - map) * taps.len() * lanes::<F>());
+                let (x, lines) = (&*framed, &mut lines[..count * lines_len]);
+                F::fused(WeightSums {
+                    frame: &frame,
+                    x,
+                    dz,
+                    maps: map..to,
+                    taps: taps.clone(),
+                    sums: own,
+                    lines,
+                });
+                (map, sums) = (to, rest);
+            }
         }
     }
 }
@@ -224,7 +312,8 @@ impl Framed {
 mod tests {
     use super::super::correlation::Correlation;
     use super::super::window::{Kernel, Padding, Window};
-    use crate::{Float, Inline, Rows};
+    use super::*;
+    use crate::Inline;
 
     fn numbers<F: Float>(len: usize, seed: usize) -> Vec<F> {
         (0..len).map(|i| F::of(((i * 7919 + seed * 31) % 1009) as f64 / 1009.0 - 0.5)).collect()
@@ -259,6 +348,10 @@ mod tests {
             ([28, 28], cells([2, 2]), [1, 6, 1], [5, 5], 2),
             ([14, 14], cells([0, 0]), [6, 16, 1], [5, 5], 3),
             ([31, 45], cells([1, 0]), [5, 5, 1], [3, 2], 1),
+            // In several tiles.
+            ([28, 28], cells([2, 2]), [1, 6, 1], [5, 5], 40),
+            ([14, 14], cells([0, 0]), [6, 16, 1], [5, 5], 100),
+            ([20, 18], Padding::Same, [4, 8, 4], [3, 4], 80),
         ] {
             let kernel = Kernel::new(kernel).with_padding(padding);
             let window = Window::over("conv2d", &kernel, size).unwrap();
@@ -281,10 +374,30 @@ mod tests {
     }
 
     #[test]
+    fn every_weight_is_of_one_tile() {
+        for (maps, groups, taps) in [(6, 1, 25), (16, 1, 150), (1, 7, 9), (7, 1, 1), (64, 1, 576), (3, 5, 14)]
+        {
+            let all = maps * groups;
+            for tiles in [WeightTiles::several(maps, groups, taps), WeightTiles::one(all, taps)] {
+                assert!(tiles.count() <= MAX_TILES, "{tiles:?}");
+                let mut seen = vec![0; all * taps];
+                for tile in 0..tiles.count() {
+                    let [maps, own] = tiles.of(tile, all, taps);
+                    assert!(!maps.is_empty() && !own.is_empty() && maps.len() * own.len() <= tiles.len());
+                    maps.for_each(|map| own.clone().for_each(|tap| seen[map * taps + tap] += 1));
+                }
+                assert!(seen.iter().all(|&times| times == 1), "{tiles:?}");
+            }
+        }
+        assert_eq!(WeightTiles::several(6, 1, 25), WeightTiles { maps: 6, taps: 14, parts: 2, blocks: 1 });
+        assert_eq!(WeightTiles::several(16, 1, 150), WeightTiles { maps: 6, taps: 76, parts: 2, blocks: 3 });
+    }
+
+    #[test]
     fn is_chosen_by_shape_alone() {
         let framed = |size, kernel: Kernel| {
             let window = Window::over("conv2d", &kernel, size).unwrap();
-            super::Framed::new(window, 8, 8, 1).is_some()
+            Framed::new(window, 8, 8, 1).is_some()
         };
         let kernel = Kernel::new([3, 3]);
         assert!(framed([20, 20], kernel));

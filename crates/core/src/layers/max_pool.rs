@@ -1,8 +1,11 @@
 //! Pools of maxima over one axis and over two.
 
 use super::window::{Kernel, Planes, Window};
-use crate::executor::for_each_tile;
+use crate::executor::for_each_item;
 use crate::{Ctx, Derivation, Error, Float, Layer, Parameter, Pass, Rows, RowsMut, Shape};
+
+/// Multiply-adds that take as long as a comparison, of which one follows the other.
+const WORK: usize = 16;
 
 /// `y`: the largest number that a window sees, at every place, channel by channel.
 ///
@@ -52,9 +55,9 @@ impl MaxPool {
         Ok(Self { input: input.clone(), output, window })
     }
 
-    /// Comparisons of a sample.
+    /// What a sample takes.
     fn work(&self) -> usize {
-        self.output.len().saturating_mul(self.window.cells())
+        self.output.len().saturating_mul(self.window.cells()).saturating_mul(WORK)
     }
 
     /// Whether the window is 2 by 2 without overlap, as almost always.
@@ -171,7 +174,7 @@ impl<F: Float> Layer<F> for MaxPool {
         ctx: &mut Ctx<'_, F>,
     ) {
         let (width, places, cells) = (self.output.len(), self.window.outputs(), self.window.inputs());
-        for_each_tile(ctx.executor, y.into_data(), width, self.work(), |first, y| {
+        for_each_item(ctx.executor, y.into_data(), width, self.work(), |first, y| {
             let x = inputs[0].slice(first, y.len() / width).data();
             for (x, y) in x.chunks_exact(cells).zip(y.chunks_exact_mut(places)) {
                 self.forward_plane(x, y);
@@ -189,7 +192,7 @@ impl<F: Float> Layer<F> for MaxPool {
     ) {
         let Some(dx) = &mut dx[0] else { return };
         let (width, places, cells) = (self.input.len(), self.window.outputs(), self.window.inputs());
-        for_each_tile(ctx.executor, dx.data(), width, self.work(), |first, dx| {
+        for_each_item(ctx.executor, dx.data(), width, self.work(), |first, dx| {
             let rows = dx.len() / width;
             let y = pass.y.slice(first, rows).data().chunks_exact(places);
             let dy = dy.as_rows().slice(first, rows).data().chunks_exact(places);

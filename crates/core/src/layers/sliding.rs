@@ -159,6 +159,8 @@ pub(super) struct WeightSums<'a, F> {
     pub(super) dz: Rows<'a, F>,
     /// The maps in `dz`.
     pub(super) maps: Range<usize>,
+    /// The taps that are summed.
+    pub(super) taps: Range<usize>,
     /// `[maps, taps, lanes]`; narrower vectors leave the last lanes as they are.
     pub(super) sums: &'a mut [F],
     /// For each sample [`MAPS`] lines, zero between the rows.
@@ -170,7 +172,7 @@ impl<F: Float> FusedWork<F> for WeightSums<'_, F> {
 
     #[inline(always)]
     fn run<V: Vectors<F>>(self, vectors: V) {
-        let Self { frame, x, dz, maps, sums, lines } = self;
+        let Self { frame, x, dz, maps, taps, sums, lines } = self;
         let strip = sums.len() / maps.len();
         let (samples, places) = (dz.len(), frame.places());
         let len = lines.len() / (samples * MAPS);
@@ -179,8 +181,8 @@ impl<F: Float> FusedWork<F> for WeightSums<'_, F> {
                 let dz = dz[(maps.start + first) * places..].chunks_exact(places).take(count);
                 dz.zip(lines.chunks_exact_mut(len)).for_each(|(dz, line)| frame.copy_to_line(dz, line));
             }
-            let block =
-                Block { frame, samples, x, dz: lines, sums: &mut sums[first * strip..][..count * strip] };
+            let sums = &mut sums[first * strip..][..count * strip];
+            let block = Block { frame, samples, first_tap: taps.start, x, dz: lines, sums };
             match count {
                 1 => block.add::<V, 1, { wide(1) }>(vectors),
                 2 => block.add::<V, 2, { wide(2) }>(vectors),
@@ -197,6 +199,7 @@ impl<F: Float> FusedWork<F> for WeightSums<'_, F> {
 struct Block<'a, F> {
     frame: &'a Frame,
     samples: usize,
+    first_tap: usize,
     x: &'a [F],
     dz: &'a [F],
     sums: &'a mut [F],
@@ -219,7 +222,7 @@ impl<F: Float> Block<'_, F> {
         }
     }
 
-    /// `T` taps of `M` maps, from tap `first` on.
+    /// `T` taps of `M` maps, from tap `first` of the block on.
     #[inline(always)]
     fn add_taps<V: Vectors<F>, const M: usize, const T: usize>(&mut self, vectors: V, first: usize) {
         let strip = self.sums.len() / M;
@@ -228,7 +231,7 @@ impl<F: Float> Block<'_, F> {
         let mut sums: [[V::Vector; T]; M] = std::array::from_fn(|map| {
             std::array::from_fn(|tap| vectors.split(&self.sums[at(map, tap)..])[0])
         });
-        let offsets: [usize; T] = std::array::from_fn(|tap| self.frame.offset(first + tap));
+        let offsets: [usize; T] = std::array::from_fn(|tap| self.frame.offset(self.first_tap + first + tap));
         let (x_len, dz_len) = (self.x.len() / self.samples, self.dz.len() / self.samples);
         for (x, dz) in self.x.chunks_exact(x_len).zip(self.dz.chunks_exact(dz_len)) {
             let x: [&[V::Vector]; T] = std::array::from_fn(|tap| &vectors.split(&x[offsets[tap]..])[..count]);
@@ -311,7 +314,15 @@ mod tests {
                 let mut lines = vec![0.0; 2 * MAPS * (frame.reach() + slack::<f32>())];
                 let mut sums = vec![0.0; maps * 2 * 6 * lanes::<f32>()];
                 let dz = Rows::new(&dz, maps * frame.places());
-                let work = WeightSums { frame, x, dz, maps: 0..maps, sums: &mut sums, lines: &mut lines };
+                let work = WeightSums {
+                    frame,
+                    x,
+                    dz,
+                    maps: 0..maps,
+                    taps: 0..12,
+                    sums: &mut sums,
+                    lines: &mut lines,
+                };
                 if is_fused {
                     f32::fused(work);
                 } else {

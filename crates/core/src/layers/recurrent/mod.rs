@@ -30,11 +30,14 @@ use sweep::{Weights, transpose};
 use tape::Sizes;
 use tile::{DxIs, from_time_major};
 
-use crate::executor::tile_rows;
+use crate::executor::MIN_TILE_WORK;
 use crate::{
     Ctx, Derivation, Error, Executor, Fans, Float, Initializer, Layer, Parameter, Pass, Role, Rows, RowsMut,
     Shape, TapeLen,
 };
+
+/// Rows of a tile, at least: every step of a tile copies the recurrent weights into the kernel's order.
+const MIN_ROWS: usize = 16;
 
 /// The most layers that one stack can have.
 pub const MAX_STACKED: usize = 64;
@@ -137,7 +140,7 @@ impl<C: Cell> Recurrent<C> {
         } else {
             Shape::vector(sizes.width())?
         };
-        let tile = tile_rows(multiply_adds(&sizes));
+        let tile = MIN_TILE_WORK.div_ceil(multiply_adds(&sizes).max(1)).next_multiple_of(MIN_ROWS);
         Ok(Self { cell, config, sizes, input: input.clone(), output, tile })
     }
 
