@@ -283,10 +283,13 @@ impl<F: Float> Saver<'_, F> {
         if !best.exists() {
             return Ok(());
         }
-        let bytes = read_bounded(&best, memory::available()).unwrap_or_default();
-        let is_earlier = |sealed: &Sealed<'_>| sealed.counts().steps <= state.counts.steps;
-        if !judged_otherwise && Sealed::open(&bytes).is_ok_and(|sealed| is_earlier(&sealed)) {
-            return Ok(());
+        if !judged_otherwise {
+            let bytes =
+                read_bounded(&best, memory::available()).map_err(Failure::io("read", best.clone()))?;
+            let is_earlier = |sealed: &Sealed<'_>| sealed.counts().steps <= state.counts.steps;
+            if Sealed::open(&bytes).is_ok_and(|sealed| is_earlier(&sealed)) {
+                return Ok(());
+            }
         }
         self.folder.remove_best().map_err(Failure::io("remove", best))
     }

@@ -11,7 +11,7 @@ use crate::run_dir::{CONFIG, RunDir};
 const FIXED: &str = "dtype";
 
 /// What epochs are judged by, and how.
-const JUDGES: [&str; 3] = ["train.monitor", "early_stopping.restore_best", "loss"];
+const JUDGES: [&str; 4] = ["train.monitor", "early_stopping.restore_best", "loss", "outputs"];
 
 /// The keys that changed, each of them allowed.
 #[derive(Debug)]
@@ -78,4 +78,20 @@ impl Changes {
 /// Whether a path is that of a key, or leads on from it.
 fn is_within(path: &str, key: &str) -> bool {
     path.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_losses_are_made_of_judges() {
+        let judges = |path: &str| Changes(vec![path.to_owned()]).judge_otherwise();
+        for path in ["loss.type", "outputs.0.loss.type", "outputs.1.weight", "train.monitor"] {
+            assert!(judges(path), "{path}");
+        }
+        for path in ["train.epochs", "losses", "early_stopping.patience", "optimizer.type"] {
+            assert!(!judges(path), "{path}");
+        }
+    }
 }

@@ -4,7 +4,8 @@ mod changes;
 
 use chainrule_trainer::State;
 
-use crate::checkpoint::{Belongs, Candidate, Sealed, candidates, fingerprint};
+use crate::checkpoint::{Belongs, Candidate, Sealed, candidates, changed, fingerprint};
+use crate::document;
 use crate::error::Failure;
 use crate::experiment::Experiment;
 use crate::memory;
@@ -48,7 +49,8 @@ pub(crate) fn resume<F: Number>(
 ) -> Result<Resumed, Failure> {
     let metrics = run.metrics(context.system)?;
     let mut start = newest::<F>(context, experiment, run, (&metrics, allow))?;
-    if start.changes.is_empty() && is_done(run, &start.state, experiment) {
+    let is_adopted = start.changes.is_empty() && is_config(run, experiment);
+    if is_adopted && is_done(run, &start.state, experiment) {
         return Ok(Resumed::Done);
     }
     // Fitted anew, so that no key of [data] can change without being noticed.
@@ -60,7 +62,7 @@ pub(crate) fn resume<F: Number>(
     training.check(&start.state)?;
     storage::remove_unfinished(run.path());
     metrics.cut(start.metrics_bytes)?;
-    if !start.changes.is_empty() {
+    if !is_adopted {
         start.last = Some(adopt(&training, &start, &metrics)?);
     }
     training.go_on(start.state, metrics, start.last).map(Resumed::Reached)
@@ -80,12 +82,19 @@ fn adopt<F: Number>(
         again(|| system.sync_folder(folder_of(&result))).map_err(Failure::io("remove", &result))?;
     }
     let mut saver = training.saver(metrics.again()?, start.last);
-    saver.drop_best(start.changes.judge_otherwise(), &start.state)?;
-    // The state before the keys: if only one of the two is written, they have to be allowed once more.
+    // The state before the keys: if only one of the two is written, the same command writes the other.
     saver.store(&start.state)?;
+    saver.drop_best(start.changes.judge_otherwise(), &start.state)?;
     let config = training.experiment.resolved_toml();
     storage::write_atomically(system, &run.file(CONFIG), config.as_bytes())?;
     Ok(start.state.counts.steps)
+}
+
+/// Whether the experiment is that in the file of the run. A process that was killed may have stored a state under new keys, and
+/// not the keys.
+fn is_config(run: &RunDir, experiment: &Experiment) -> bool {
+    let there = document::load(&run.file(CONFIG), &[]);
+    there.is_ok_and(|there| changed(&fingerprint(&there.root), &fingerprint(&experiment.resolved)).is_empty())
 }
 
 /// The newest checkpoint that is whole. Others are named and passed over.

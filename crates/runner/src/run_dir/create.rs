@@ -141,8 +141,8 @@ fn create_folders(system: &dyn FileSystem, folder: &Path) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
-    if folder.parent().is_some() {
-        create_folders(system, folder_of(folder))?;
+    if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        create_folders(system, parent)?;
     }
     match again(|| system.create_folder(folder)) {
         // Another process was faster.

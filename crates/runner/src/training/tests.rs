@@ -87,6 +87,8 @@ fn whichever_call_fails_while_a_run_is_extended_its_model_is_that_of_the_longer_
         // Only the very last call fails with everything written.
         assert!(matches!(resumed, Resumed::Reached(_)) || at + 1 == all.calls(), "call {at}");
         assert_eq!(model(folder.path()), expected, "call {at}");
+        let config = fs::read_to_string(folder.path().join("run").join(CONFIG)).unwrap();
+        assert!(config.contains("epochs = 6"), "call {at}: {config}");
         assert!(folder.path().join("run").join(RESULT).is_file());
     }
 }
