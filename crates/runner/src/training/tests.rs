@@ -21,20 +21,28 @@ train = { epochs = 3, batch_size = 2 }
 checkpoint = { every_steps = 2, save_best = true }
 "#;
 
+fn quietly() -> (TrainingArgs, Interrupt) {
+    (TrainingArgs { threads: Some(1), progress: Style::None }, Interrupt::never())
+}
+
+fn context<'a>(
+    registry: &'a Registry,
+    arguments: &'a TrainingArgs,
+    interrupt: &'a Interrupt,
+    system: &'a dyn FileSystem,
+) -> Context<'a> {
+    let console = Console::new(Verbosity::Quiet);
+    Context { registry, arguments, interrupt, console, system, pause_after: None }
+}
+
 /// Trains in `folder/run` on a system, or goes on with what is there.
 fn train(folder: &Path, system: &dyn FileSystem) -> Result<(), Failure> {
     let registry = Registry::standard();
     let file = folder.join("x.toml");
     fs::write(&file, XOR).unwrap();
     let experiment = Experiment::load(&file, &[], &registry)?;
-    let context = Context {
-        registry: &registry,
-        arguments: &TrainingArgs { threads: Some(1), progress: Style::None },
-        interrupt: &Interrupt::never(),
-        console: Console::new(Verbosity::Quiet),
-        system,
-        pause_after: None,
-    };
+    let (arguments, interrupt) = quietly();
+    let context = context(&registry, &arguments, &interrupt, system);
     let path = folder.join("run");
     if path.exists() {
         return match resume::<f64>(context, &experiment, &RunDir::open(&path)?, &[])? {
@@ -52,14 +60,8 @@ fn extend(folder: &Path, set: &[&str], allow: &[&str], system: &dyn FileSystem) 
     let registry = Registry::standard();
     let run = RunDir::open(&folder.join("run"))?;
     let experiment = Experiment::load(&run.file(CONFIG), &owned(set), &registry)?;
-    let context = Context {
-        registry: &registry,
-        arguments: &TrainingArgs { threads: Some(1), progress: Style::None },
-        interrupt: &Interrupt::never(),
-        console: Console::new(Verbosity::Quiet),
-        system,
-        pause_after: None,
-    };
+    let (arguments, interrupt) = quietly();
+    let context = context(&registry, &arguments, &interrupt, system);
     resume::<f64>(context, &experiment, &run, &owned(allow))
 }
 
