@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chainrule_core::Float;
 
-use super::{Prepared, Preprocessing, Raw};
+use super::{Prepared, Raw};
 
 /// The newest data of a process. What differs from them is read anew and takes their place, so that no more is kept than
 /// one run needs.
@@ -41,24 +41,19 @@ impl SharedData {
         Ok(raw)
     }
 
-    /// The data sets that are made of what `key` says. They are the same with the preprocessing that is `stored`, if that
-    /// is what was fitted on them.
+    /// The data sets that are made of what `key` says.
     pub(crate) fn prepared<F: Float, E>(
         &self,
         key: &str,
-        stored: Option<Preprocessing>,
-        make: impl FnOnce(Option<Preprocessing>) -> Result<Arc<Prepared<F>>, E>,
+        make: impl FnOnce() -> Result<Arc<Prepared<F>>, E>,
     ) -> Result<Arc<Prepared<F>>, E> {
         let mut slot = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
         let there = slot.as_ref().filter(|(known, _)| known == key);
-        let there = there.and_then(|(_, data)| Arc::clone(data).downcast::<Prepared<F>>().ok());
-        let fits =
-            |data: &Arc<Prepared<F>>| stored.as_ref().is_none_or(|stored| *stored == data.preprocessing);
-        if let Some(data) = there.filter(fits) {
+        if let Some(data) = there.and_then(|(_, data)| Arc::clone(data).downcast::<Prepared<F>>().ok()) {
             return Ok(data);
         }
         *slot = None;
-        let data = make(stored)?;
+        let data = make()?;
         self.preparations.fetch_add(1, Ordering::Relaxed);
         *slot = Some((key.to_owned(), Arc::clone(&data) as Arc<dyn Any + Send + Sync>));
         Ok(data)

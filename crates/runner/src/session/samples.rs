@@ -36,7 +36,7 @@ pub(super) fn read_data<F: Number>(
     }
 }
 
-/// The data sets that are made of them.
+/// The data sets that are made of them; with `stored` preprocessing they are of a run that is there, and shared with none.
 pub(super) fn prepare<F: Number>(
     experiment: &Experiment,
     tasks: &[Task],
@@ -48,11 +48,11 @@ pub(super) fn prepare<F: Number>(
         Ok(prepared) => Ok(Arc::new(prepared)),
         Err(error) => Err(prepare_mistake(experiment, &error)),
     };
-    match &experiment.shared {
-        Some(shared) => {
-            shared.prepared(&format!("{} {plan:?}", data_key::<F>(experiment, tasks)), stored, make)
+    match (&experiment.shared, stored) {
+        (Some(shared), None) => {
+            shared.prepared(&format!("{} {plan:?}", data_key::<F>(experiment, tasks)), || make(None))
         }
-        None => make(stored),
+        (_, stored) => make(stored),
     }
 }
 

@@ -115,6 +115,10 @@ pub enum Rates {
 /// A rule whose step is a function of all parameters that are trained, which cannot be made in pieces.
 pub trait Joint<F: Float> {
     /// Moves the parameters of every group by step `number` at a learning rate; those in no group are frozen.
+    /// `moved` is `theta` and the gradient, of one length.
+    ///
+    /// # Panics
+    /// If a group reaches beyond them, or the memory is of another optimiser.
     fn update(&self, groups: &[Group], step: (u64, f64), moved: (&mut [F], &[F]), memory: &mut Memory<F>);
 }
 
