@@ -21,6 +21,7 @@ TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 VENV = ROOT / "target" / "bench-venv"
 PYTHON = VENV / "bin" / "python"
 PROGRAMS = ROOT / "target" / "bench-programs"
+CANDLE = PROGRAMS / "candle" / "release" / "candle-peer"
 Json = dict[str, Any]
 
 
@@ -36,7 +37,8 @@ class Ran:
 def environment(threads: int) -> dict[str, str]:
     """That of all programs: libraries take so many threads, and choose their kernels by themselves."""
     variables = {key: value for key, value in os.environ.items() if key != "OPENBLAS_CORETYPE"}
-    count = {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
+    count = {name: str(threads) for name in names}
     return {**variables, **count, "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
@@ -57,6 +59,14 @@ def build_programs() -> None:
     for source in (BENCH / "measure.c", PEERS / "gender.c"):
         command = ["gcc", "-O3", "-march=native", "-Wall", "-o", PROGRAMS / source.stem, source, "-lm"]
         subprocess.run(command, check=True)
+
+
+def build_candle() -> pathlib.Path:
+    """The one peer in Rust, for this machine's instructions; where it is."""
+    manifest = PEERS / "candle" / "Cargo.toml"
+    words = ["cargo", "build", "--release", "--locked", "--manifest-path", manifest, "--target-dir", CANDLE.parents[1]]
+    subprocess.run(words, check=True, env={**os.environ, "RUSTFLAGS": "-C target-cpu=native"})
+    return CANDLE
 
 
 def build_chainrule() -> pathlib.Path:

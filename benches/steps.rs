@@ -36,7 +36,6 @@ fn step(criterion: &mut Criterion, name: &str) {
     let mut number = 0;
     criterion.bench_function(&format!("step/{name}"), |bencher| {
         bencher.iter(|| {
-            gradient.fill(0.0);
             let ctx = &mut Ctx::train(&Inline, &mut buffers, Draw::new(0, number));
             let (gradient, workspace) = (&mut gradient, &mut workspace);
             session.objective.gradient(&theta, &[inputs], targets, gradient, &mut [None], workspace, ctx);

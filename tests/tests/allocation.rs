@@ -190,13 +190,12 @@ fn warm_step<F: Float>(objective: &Objective<F>, optimizer: &dyn Optimizer<F>, r
     let mut workspace = Workspace::new(objective.network(), rows).unwrap();
     let groups = groups(&objective.parameters(), DecayOn::All, &[]);
     let mut step = |number| {
-        gradient.fill(F::zero());
         let ctx = &mut Ctx::evaluate(&Inline, &[]);
         let inputs = &[inputs];
         let total =
             objective.gradient(&theta, inputs, targets, &mut gradient, &mut [None], &mut workspace, ctx);
         assert!(total.sum.is_finite());
-        update(&Inline, optimizer, &groups, (number, 0.01), (&mut theta, &gradient), &mut memory);
+        update(&Inline, optimizer, &groups, (number, 0.01), (&mut theta, &mut gradient), &mut memory);
     };
     step(1);
     counted(|| step(2))

@@ -135,10 +135,14 @@ fn lines(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
 }
 
 #[test]
-fn the_program_has_no_unsafe_code_starts_no_program_and_knows_no_network() {
+fn the_program_has_one_place_of_unsafe_code_starts_no_program_and_knows_no_network() {
     let mut found = Vec::new();
     lines(&root().join("crates"), &mut found);
     assert!(found.len() > 10_000, "{}", found.len());
+    let is_allowed = |path: &Path| path.ends_with("crates/trainer/src/huge_pages.rs");
+    let (allowing, found): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|(path, line)| is_allowed(path) && line.contains("allow(unsafe_code)"));
+    assert_eq!(allowing.len(), 1);
     let forbidden = ["allow(unsafe_code)", "process::Command", "std::net", "libloading", "UnixStream"];
     for (path, line) in found {
         assert!(!forbidden.iter().any(|word| line.contains(word)), "{}: {line}", path.display());

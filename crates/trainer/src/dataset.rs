@@ -3,7 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use chainrule_core::{Float, Layer, Objective, OutputLoss, Rows, TargetData, TargetKind, Targets};
+use chainrule_core::{
+    Executor, Float, Inline, Layer, Objective, OutputLoss, Rows, TargetData, TargetKind, Targets,
+};
 
 use crate::Error;
 
@@ -75,7 +77,7 @@ impl<F: Float> Dataset<F> {
     /// [`Error::NoSamples`] if there are none.
     pub fn select(&self, samples: &[u32]) -> Result<Self, Error> {
         let mut selected = Gathered::new(self, samples.len());
-        selected.gather(self, samples);
+        selected.gather(&Inline, self, samples);
         Self::several(selected.inputs, self.width, selected.targets)
     }
 
@@ -143,6 +145,9 @@ fn check_output<F: Float>(output: &OutputLoss<F>, targets: &TargetData<F>) -> Re
     check("targets", output.targets_per_sample(), targets.per_sample())
 }
 
+/// Numbers that a thread copies at a time: some microseconds' work, as samples are all over the memory.
+const PIECE: usize = 1 << 13;
+
 /// Room for the samples of one batch in an order of their own.
 #[derive(Debug)]
 pub(crate) struct Gathered<F> {
@@ -155,19 +160,33 @@ impl<F: Float> Gathered<F> {
     pub(crate) fn new(data: &Dataset<F>, rows: usize) -> Self {
         let room = |targets: &TargetData<F>| match *targets {
             TargetData::Values { width, .. } => {
-                TargetData::Values { data: Vec::with_capacity(rows * width), width }
+                TargetData::Values { data: vec![F::zero(); rows * width], width }
             }
             TargetData::Classes { per_sample, .. } => {
-                TargetData::Classes { data: Vec::with_capacity(rows * per_sample), per_sample }
+                TargetData::Classes { data: vec![0; rows * per_sample], per_sample }
             }
         };
         let targets = data.targets.iter().map(room).collect();
-        Self { inputs: Vec::with_capacity(rows * data.width), targets }
+        Self { inputs: vec![F::zero(); rows * data.width], targets }
     }
 
-    /// Copies the samples `order` of `data`; no more than there is room for, so nothing is allocated.
-    pub(crate) fn gather(&mut self, data: &Dataset<F>, order: &[u32]) -> (Rows<'_, F>, Targets<'_, F>) {
-        copy_rows(&data.inputs, data.width, order, &mut self.inputs);
+    /// Copies the samples `order` of `data`, of which there must be room for all.
+    pub(crate) fn gather(
+        &mut self,
+        executor: &dyn Executor<F>,
+        data: &Dataset<F>,
+        order: &[u32],
+    ) -> (Rows<'_, F>, Targets<'_, F>) {
+        let (width, rows) = (data.width, order.len());
+        let inputs = &mut self.inputs[..rows * width];
+        let piece = PIECE.div_ceil(width);
+        if rows < 2 * piece {
+            copy_rows(&data.inputs, width, order, inputs);
+        } else {
+            executor.for_each_chunk(inputs, piece * width, &|index, inputs| {
+                copy_rows(&data.inputs, width, &order[index * piece..], inputs);
+            });
+        }
         for (own, targets) in self.targets.iter_mut().zip(data.targets.iter()) {
             match (own, targets) {
                 (TargetData::Values { data: own, width }, TargetData::Values { data, .. }) => {
@@ -179,15 +198,16 @@ impl<F: Float> Gathered<F> {
                 _ => unreachable!("the targets are of the kind they were made for"),
             }
         }
-        (Rows::counted(&self.inputs, order.len(), data.width), Targets::of(&self.targets, 0..order.len()))
+        (Rows::counted(&self.inputs[..rows * width], rows, width), Targets::of(&self.targets, 0..rows))
     }
 }
 
-fn copy_rows<T: Copy>(from: &[T], width: usize, order: &[u32], to: &mut Vec<T>) {
-    to.clear();
-    for &row in order {
+/// Copies rows of `from` in an order, as many as there are in both it and `to`.
+#[inline]
+fn copy_rows<T: Copy>(from: &[T], width: usize, order: &[u32], to: &mut [T]) {
+    for (to, &row) in to.chunks_exact_mut(width).zip(order) {
         let start = row as usize * width;
-        to.extend_from_slice(&from[start..start + width]);
+        to.copy_from_slice(&from[start..start + width]);
     }
 }
 
@@ -204,7 +224,7 @@ mod tests {
     fn gathers_samples_in_any_order() {
         let data = two_by_two();
         let mut gathered = Gathered::new(&data, 2);
-        let (inputs, targets) = gathered.gather(&data, &[1, 0]);
+        let (inputs, targets) = gathered.gather(&Inline, &data, &[1, 0]);
         assert_eq!(inputs.data(), [3.0, 4.0, 1.0, 2.0]);
         assert_eq!(targets.classes(), [1, 0]);
     }
@@ -215,7 +235,7 @@ mod tests {
         let classes = TargetData::Classes { data: vec![0, 1], per_sample: 1 };
         let data = Dataset::several(vec![1.0, 2.0], 1, vec![numbers, classes]).unwrap();
         let mut gathered = Gathered::new(&data, 2);
-        let (_, targets) = gathered.gather(&data, &[1]);
+        let (_, targets) = gathered.gather(&Inline, &data, &[1]);
         assert_eq!(targets.output(0).values().data(), [2.5, 3.5]);
         assert_eq!(targets.output(1).classes(), [1]);
         assert_eq!(data.batch(1..2).1.output(0).values().data(), [2.5, 3.5]);

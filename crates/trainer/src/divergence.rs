@@ -186,7 +186,7 @@ impl<F: Float> Search<'_, F> {
     fn in_batches(&mut self, parameters: &[Parameter], batch: &Batch<'_>) -> NotFinite {
         let (trainer, theta) = (self.trainer, &self.state.theta);
         for (samples, number) in batch.samples.chunks(trainer.settings.batch_size).zip(batch.first..) {
-            let (inputs, targets) = self.gathered.gather(trainer.train, samples);
+            let (inputs, targets) = self.gathered.gather(self.executor, trainer.train, samples);
             let draw = Draw::new(trainer.settings.seed, number);
             let ctx = &mut Ctx::train(self.executor, &mut self.buffers, draw);
             let workspace = &mut self.workspace;
@@ -233,7 +233,7 @@ impl<F: Float> Search<'_, F> {
     /// Whether the loss and the gradient of samples are finite, without noise.
     fn is_finite(&mut self, samples: &[u32]) -> bool {
         let trainer = self.trainer;
-        let (inputs, targets) = self.gathered.gather(trainer.train, samples);
+        let (inputs, targets) = self.gathered.gather(self.executor, trainer.train, samples);
         self.gradient.fill(F::zero());
         let ctx = &mut Ctx::evaluate(self.executor, &self.state.buffers);
         let (gradient, workspace, inputs) = (&mut self.gradient, &mut self.workspace, &[inputs]);

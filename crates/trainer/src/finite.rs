@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use chainrule_core::simd::wide;
 use chainrule_core::{Executor, Float};
 
-/// Numbers of a piece: below, waking a thread takes longer.
-const PIECE: usize = 1 << 17;
+/// Numbers of a piece: some microseconds' work.
+const PIECE: usize = 1 << 15;
 
 /// Numbers below which no instructions are chosen.
 const FEW: usize = 64;

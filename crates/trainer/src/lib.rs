@@ -14,6 +14,7 @@ mod divergence;
 mod error;
 mod evaluate;
 mod finite;
+pub mod huge_pages;
 pub mod metrics;
 mod monitor;
 mod observer;

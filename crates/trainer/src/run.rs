@@ -10,6 +10,7 @@ use crate::accumulated::Accumulated;
 use crate::dataset::Gathered;
 use crate::divergence::{self, Divergence, NotFinite};
 use crate::finite;
+use crate::huge_pages;
 use crate::metrics::{Scored, Scorer};
 use crate::optimizer::{Group, MaxNorm, groups, l1, update};
 use crate::state::{Counts, Snapshot};
@@ -31,6 +32,7 @@ pub(crate) struct Run<'a, F> {
     workspace: Workspace<F>,
     gathered: Gathered<F>,
     order: Vec<u32>,
+    /// Zero between steps.
     gradient: Vec<F>,
     accumulated: Option<Accumulated<F>>,
     /// The running statistics before a step that may not be taken.
@@ -121,6 +123,7 @@ impl<'a, F: Float> Run<'a, F> {
         checkpoints: &mut dyn Checkpoints<F>,
     ) -> Result<Outcome, Error> {
         let listeners = &mut Listeners { observer, checkpoints };
+        self.gather(state);
         self.next_report = state.counts.batches + self.report_every;
         self.saved = state.counts.steps;
         while !self.is_over(state) && !self.is_paused(state) {
@@ -142,6 +145,13 @@ impl<'a, F: Float> Run<'a, F> {
         }
         let end = if state.counts.stopped { End::StoppedEarly } else { End::Finished };
         Ok(outcome(&state.counts, end))
+    }
+
+    /// What every step reads and writes all of.
+    fn gather(&self, state: &State<F>) {
+        huge_pages::gather(&self.gradient);
+        huge_pages::gather(&state.theta);
+        state.memory.slots.iter().for_each(|slot| huge_pages::gather(slot));
     }
 
     fn is_over(&self, state: &State<F>) -> bool {
@@ -232,6 +242,7 @@ impl<'a, F: Float> Run<'a, F> {
             if settings.on_not_finite == OnNotFinite::Stop {
                 return Err(self.diverged(state, range, shuffled, total));
             }
+            self.gradient.fill(F::zero());
             state.counts.skipped += 1;
             return Ok(total.mean());
         }
@@ -239,7 +250,7 @@ impl<'a, F: Float> Run<'a, F> {
         l1(settings.l1, &self.groups, &state.theta, &mut self.gradient);
         let rate = self.rate(&state.counts, state.counts.steps);
         let number = state.counts.steps + 1;
-        let moved = (&mut state.theta[..], &self.gradient[..]);
+        let moved = (&mut state.theta[..], &mut self.gradient[..]);
         update(self.executor, trainer.optimizer, &self.groups, (number, rate), moved, &mut state.memory);
         if let Some(max_norm) = &self.max_norm {
             max_norm.apply(&mut state.theta);
@@ -257,18 +268,17 @@ impl<'a, F: Float> Run<'a, F> {
         self.trainer.schedule.rate(step) * counts.plateau.share
     }
 
-    /// The loss of one batch, its gradient in `self.gradient`.
+    /// The loss of one batch, its gradient added to `self.gradient`, which is zero before.
     #[inline]
     fn batch(&mut self, state: &mut State<F>, range: Range<usize>, shuffled: bool) -> Total {
         let trainer = self.trainer;
-        self.gradient.fill(F::zero());
         let (workspace, gradient) = (&mut self.workspace, &mut self.gradient);
         let draw = Draw::new(trainer.settings.seed, state.counts.batches);
         let ctx = &mut Ctx::train(self.executor, &mut state.buffers, draw);
         state.counts.batches += 1;
         let (theta, objective, train) = (&state.theta, trainer.objective, trainer.train);
         if shuffled {
-            let (inputs, targets) = self.gathered.gather(train, &self.order[range]);
+            let (inputs, targets) = self.gathered.gather(self.executor, train, &self.order[range]);
             return objective.gradient(theta, &[inputs], targets, gradient, &mut [None], workspace, ctx);
         }
         let (inputs, targets) = train.batch(range);
@@ -285,7 +295,7 @@ impl<'a, F: Float> Run<'a, F> {
             let total = self.batch(state, start..range.end.min(start + size), shuffled);
             whole += total;
             if let Some(accumulated) = &mut accumulated {
-                accumulated.add(&self.gradient, total.terms);
+                accumulated.add(&mut self.gradient, total.terms);
             }
         }
         if let Some(accumulated) = &mut accumulated {

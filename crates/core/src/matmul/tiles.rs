@@ -12,17 +12,23 @@ use crate::{Float, Rows, RowsMut, matmul};
 /// Rows of a tile of `y` and `dx`.
 const ROWS: usize = 256;
 
-/// Columns of a tile of `dw`.
-const WEIGHT_COLUMNS: usize = 1024;
+/// Columns of a tile of a wide `y` or `dx`: four times what the kernel takes at once with AVX2, once with AVX-512.
+const COLUMNS: usize = 96;
+
+/// Rows and columns of a tile of a large weight.
+const WEIGHT: usize = 256;
+
+/// Columns of a tile of a weight of few rows.
+const FEW_ROWS_COLUMNS: usize = 1024;
 
 /// Rows and columns of a tile of `y` and `dx`, `columns` wide.
 fn tile(columns: usize) -> [usize; 2] {
-    [ROWS, quarter(columns)]
+    [ROWS, if columns >= 4 * COLUMNS { COLUMNS } else { quarter(columns) }]
 }
 
 /// Rows and columns of a tile of a weight of `rows` rows.
 fn weight_tile(rows: usize) -> [usize; 2] {
-    [quarter(rows), WEIGHT_COLUMNS]
+    if rows >= 2 * WEIGHT { [WEIGHT, WEIGHT] } else { [quarter(rows), FEW_ROWS_COLUMNS] }
 }
 
 /// About a quarter, so that four threads find work, but thick enough for the kernel.

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use chainrule_core::Float;
 use chainrule_trainer::metrics::Task;
-use chainrule_trainer::{Dataset, Error, Fractions, Split, SplitError};
+use chainrule_trainer::{Dataset, Error, Fractions, Split, SplitError, huge_pages};
 
 use super::coded::Coded;
 use super::preprocessing::Mask;
@@ -130,7 +130,7 @@ impl<F: Float> Prepared<F> {
             stored.unwrap_or_else(|| Preprocessing::fit(raw, &split.train, names, (plan.scale, plan.mask)));
         let scaling = preprocessing.scaling();
         let dataset = |samples: &[u32]| {
-            let mut x = Vec::with_capacity(samples.len() * raw.x.width());
+            let mut x = huge_pages::with_capacity(samples.len() * raw.x.width());
             raw.x.for_each(samples, |row| {
                 scaling.apply(row);
                 x.extend(row.iter().map(|&x| F::of(x)));

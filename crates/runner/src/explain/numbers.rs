@@ -330,7 +330,7 @@ fn first_step(experiment: &Experiment, session: &Session<f64>, theta: &[f64], gr
     common.clip().apply(&groups, &mut gradient);
     l1(common.l1, &groups, &theta, &mut gradient);
     let step = (1, common.learning_rate);
-    update(&Inline, session.optimizer.as_ref(), &groups, step, (&mut theta, &gradient), &mut memory);
+    update(&Inline, session.optimizer.as_ref(), &groups, step, (&mut theta, &mut gradient), &mut memory);
     if let Some(limit) = common.max_norm {
         MaxNorm::new(limit, parameters).apply(&mut theta);
     }

@@ -278,8 +278,8 @@ mod tests {
         memory: &mut Memory<f64>,
     ) {
         for number in steps {
-            let gradient = gradient(theta);
-            update(&Inline, &Lbfgs::new(), groups, (number, 1.0), (theta, &gradient), memory);
+            let mut gradient = gradient(theta);
+            update(&Inline, &Lbfgs::new(), groups, (number, 1.0), (theta, &mut gradient), memory);
         }
     }
 

@@ -8,59 +8,70 @@ use chainrule_core::{Executor, Float};
 
 use super::{Group, MAX_SLOTS, Memory, Optimizer, Step};
 
-/// Parameters of a piece at least: below, waking a thread takes longer.
-const MIN_PIECE: usize = 1 << 16;
+/// Parameters of a piece at least: some microseconds' work.
+const MIN_PIECE: usize = 1 << 14;
 
 /// Pieces at most: so many lie on the stack.
 const MAX_PIECES: usize = 16;
 
+/// Parameters that are moved before their gradients are set to zero, which are then still in the nearest cache.
+const BLOCK: usize = 1 << 10;
+
 /// What one thread works on.
 struct Piece<'a, F> {
     theta: &'a mut [F],
-    gradient: &'a [F],
+    gradient: &'a mut [F],
     slots: [&'a mut [F]; MAX_SLOTS],
 }
 
-/// Moves the parameters of every group by step `number`. Each number is moved alone, so that the cut changes nothing;
-/// a [`Joint`](super::Joint) step is not cut.
+/// Moves the parameters of every group by step `number`, and sets the whole gradient to zero, for the next to be added to.
+///
+/// Each number is moved alone, so that the cut into pieces changes nothing; a [`Joint`](super::Joint) step is not cut.
 ///
 /// # Panics
-/// If a group reaches beyond `theta`, or the vectors are not as long.
+/// If groups overlap or are not in order, one reaches beyond `theta`, or the vectors are not as long.
 pub fn update<F: Float>(
     executor: &dyn Executor<F>,
     optimizer: &dyn Optimizer<F>,
     groups: &[Group],
     (number, learning_rate): (u64, f64),
-    (theta, gradient): (&mut [F], &[F]),
+    (theta, gradient): (&mut [F], &mut [F]),
     memory: &mut Memory<F>,
 ) {
     if let Some(joint) = optimizer.joint() {
-        return joint.update(groups, (number, learning_rate), (theta, gradient), memory);
+        joint.update(groups, (number, learning_rate), (theta, gradient), memory);
+        return gradient.fill(F::zero());
     }
     let Memory { slots, numbers } = memory;
     if !numbers.is_empty() {
         optimizer.begin(number, numbers);
     }
     let count = slots.len();
+    let mut end = 0;
     for group in groups {
-        let (theta, gradient) = (&mut theta[group.range.clone()], &gradient[group.range.clone()]);
+        // What is frozen may have a gradient too.
+        gradient[end..group.range.start].fill(F::zero());
+        end = group.range.end;
+        let (theta, gradient) = (&mut theta[group.range.clone()], &mut gradient[group.range.clone()]);
         // Made where it is handed over: whoever copies what was just written waits for it.
         let step = || group.step(number, learning_rate, numbers);
-        let is_small = theta.len() < 2 * MIN_PIECE;
-        if is_small && count == 0 {
+        if theta.len() <= BLOCK && count == 0 {
             optimizer.update(step(), theta, gradient, &mut []);
+            gradient.fill(F::zero());
             continue;
         }
         let mut views: [&mut [F]; MAX_SLOTS] = from_fn(|_| Default::default());
         for (view, slot) in views.iter_mut().zip(slots.iter_mut()) {
             *view = &mut slot[group.range.clone()];
         }
-        if is_small {
-            optimizer.update(step(), theta, gradient, &mut views[..count]);
+        let whole = Piece { theta, gradient, slots: views };
+        if whole.theta.len() < 2 * MIN_PIECE {
+            in_blocks(optimizer, step(), whole, count);
         } else {
-            in_pieces(executor, optimizer, step(), Piece { theta, gradient, slots: views }, count);
+            in_pieces(executor, optimizer, step(), whole, count);
         }
     }
+    gradient[end..].fill(F::zero());
 }
 
 fn in_pieces<F: Float>(
@@ -71,22 +82,42 @@ fn in_pieces<F: Float>(
     slots: usize,
 ) {
     let len = whole.theta.len();
-    let piece = len.div_ceil(MAX_PIECES).max(MIN_PIECE);
+    let count = even_pieces(len);
+    let piece = len.div_ceil(count);
     // The compiler cannot know that a piece is asked for once; a lock that nobody waits for tells it.
-    let pieces: [Mutex<Option<Piece<'_, F>>>; MAX_PIECES] = from_fn(|_| {
-        let at = piece.min(whole.theta.len());
-        let (gradient, rest) = whole.gradient.split_at(at);
-        whole.gradient = rest;
-        let theta = cut(&mut whole.theta, at);
-        let slots = whole.slots.each_mut().map(|slot| cut(slot, at.min(slot.len())));
-        Mutex::new(Some(Piece { theta, gradient, slots }))
-    });
-    executor.for_each(len.div_ceil(piece), &|index| {
+    let pieces: [Mutex<Option<Piece<'_, F>>>; MAX_PIECES] =
+        from_fn(|_| Mutex::new(Some(whole.take(piece.min(whole.theta.len())))));
+    executor.for_each(count, &|index| {
         let piece = pieces[index].lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(mut piece) = piece {
-            optimizer.update(step, piece.theta, piece.gradient, &mut piece.slots[..slots]);
+        if let Some(piece) = piece {
+            in_blocks(optimizer, step, piece, slots);
         }
     });
+}
+
+/// A power of two, so that cutting the pieces in half again and again gives every thread as many.
+fn even_pieces(len: usize) -> usize {
+    let most = (len / MIN_PIECE).clamp(1, MAX_PIECES);
+    1 << most.ilog2()
+}
+
+fn in_blocks<F: Float>(optimizer: &dyn Optimizer<F>, step: Step<'_>, mut piece: Piece<'_, F>, slots: usize) {
+    while !piece.theta.is_empty() {
+        let mut block = piece.take(BLOCK.min(piece.theta.len()));
+        optimizer.update(step, block.theta, block.gradient, &mut block.slots[..slots]);
+        block.gradient.fill(F::zero());
+    }
+}
+
+impl<'a, F> Piece<'a, F> {
+    /// Takes the first `at` parameters off.
+    fn take(&mut self, at: usize) -> Piece<'a, F> {
+        Piece {
+            theta: cut(&mut self.theta, at),
+            gradient: cut(&mut self.gradient, at),
+            slots: self.slots.each_mut().map(|slot| cut(slot, at.min(slot.len()))),
+        }
+    }
 }
 
 /// Takes the first `at` numbers off.
@@ -108,7 +139,8 @@ mod tests {
         let len = 3 * MIN_PIECE + 5;
         let numbers =
             |seed: usize| -> Vec<f64> { (0..len).map(|i| ((i * 7 + seed) % 23) as f64 - 11.0).collect() };
-        let (mut theta, gradient) = (numbers(1), numbers(2));
+        let (mut theta, mut gradient) = (numbers(1), numbers(2));
+        let before = gradient.clone();
         let slots = vec![numbers(3), (0..len).map(|i| (i % 5) as f64).collect()];
         let mut memory = Memory { slots, numbers: Vec::new() };
         let (mut expected, mut expected_memory) = (theta.clone(), memory.clone());
@@ -116,14 +148,15 @@ mod tests {
         // What lies between the groups is frozen.
         let groups = [group(2..2 * MIN_PIECE + 30), group(2 * MIN_PIECE + 40..len)];
         let adam = Adam::new().with_weight_decay(0.1);
-        update(&Inline, &adam, &groups, (3, 0.1), (&mut theta, &gradient), &mut memory);
+        update(&Inline, &adam, &groups, (3, 0.1), (&mut theta, &mut gradient), &mut memory);
         for at in 0..len {
             if groups.iter().any(|group| group.range.contains(&at)) {
                 let [m, v] = &mut expected_memory.slots[..] else { unreachable!("two moments") };
                 let slots = &mut [&mut m[at..=at], &mut v[at..=at]];
-                adam.update(groups[0].step(3, 0.1, &[]), &mut expected[at..=at], &gradient[at..=at], slots);
+                adam.update(groups[0].step(3, 0.1, &[]), &mut expected[at..=at], &before[at..=at], slots);
             }
         }
         assert!(theta == expected && memory == expected_memory);
+        assert!(gradient.iter().all(|&number| number == 0.0));
     }
 }

@@ -1,7 +1,11 @@
 //! rayon, and when it is worth waking.
 
+mod awake;
+mod halves;
+
+use awake::awake;
 use chainrule_core::{Executor, Float, Inline};
-use rayon::prelude::*;
+use halves::Halves;
 
 use crate::Error;
 
@@ -12,12 +16,14 @@ const WORTH_A_POOL: usize = 1 << 20;
 #[derive(Debug)]
 pub struct Threads {
     pool: Option<rayon::ThreadPool>,
+    /// Whether each has a core of its own, so that none is in another's way while it looks for work.
+    have_cores: bool,
 }
 
 impl Threads {
     /// The calling thread alone.
     pub fn one() -> Self {
-        Self { pool: None }
+        Self { pool: None, have_cores: true }
     }
 
     /// `count` threads, or one for every core if `count` is 0; the calling thread alone where the largest single
@@ -26,13 +32,14 @@ impl Threads {
     /// # Errors
     /// [`Error::Threads`] if the system does not give that many.
     pub fn for_work(count: usize, multiply_adds: usize) -> Result<Self, Error> {
-        let available = || std::thread::available_parallelism().map_or(1, usize::from);
-        let count = if count == 0 { available() } else { count };
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let count = if count == 0 { cores } else { count };
         if count == 1 || multiply_adds < WORTH_A_POOL {
             return Ok(Self::one());
         }
         let pool = rayon::ThreadPoolBuilder::new().num_threads(count).build();
-        Ok(Self { pool: Some(pool.map_err(|source| Error::Threads { count, source })?) })
+        let pool = pool.map_err(|source| Error::Threads { count, source })?;
+        Ok(Self { pool: Some(pool), have_cores: count <= cores })
     }
 
     /// How many threads there are.
@@ -44,23 +51,10 @@ impl Threads {
     /// outside allocates.
     pub fn run<F: Float, R: Send>(&self, work: impl FnOnce(&dyn Executor<F>) -> R + Send) -> R {
         match &self.pool {
-            Some(pool) => pool.install(|| work(&Rayon)),
+            Some(pool) if self.have_cores => pool.install(|| awake(|| work(&Halves))),
+            Some(pool) => pool.install(|| work(&Halves)),
             None => work(&Inline),
         }
-    }
-}
-
-/// Runs chunks on the rayon pool that it is called in.
-#[derive(Debug)]
-struct Rayon;
-
-impl<F: Float> Executor<F> for Rayon {
-    fn for_each_chunk(&self, data: &mut [F], chunk: usize, work: &(dyn Fn(usize, &mut [F]) + Sync)) {
-        data.par_chunks_mut(chunk).enumerate().for_each(|(index, piece)| work(index, piece));
-    }
-
-    fn for_each(&self, count: usize, work: &(dyn Fn(usize) + Sync)) {
-        (0..count).into_par_iter().with_max_len(1).for_each(work);
     }
 }
 
