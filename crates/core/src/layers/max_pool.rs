@@ -122,15 +122,25 @@ impl MaxPool {
             let (above, below) = x.split_at(columns.input);
             let x = above.as_chunks::<2>().0.iter().zip(below.as_chunks::<2>().0);
             for (j, ((&y, &dy), (above, below))) in y.iter().zip(dy).zip(x).enumerate() {
-                // Which of the four it is cannot be foretold, so it is computed and not branched on.
-                let is_not = |x: F| usize::from((x != y) & !x.is_nan());
-                let not_first = is_not(above[0]);
-                let not_above = not_first & is_not(above[1]);
-                let cell = not_first + not_above + (not_above & is_not(below[0]));
+                let cell = first_of(y, *above, *below);
                 dx[2 * j + cell % 2 + cell / 2 * columns.input] = dy;
             }
         }
     }
+}
+
+/// Which of four is the first that equals the largest, `y`; the first NaN, if that is none.
+#[inline]
+fn first_of<F: Float>(y: F, [a, b]: [F; 2], [c, _]: [F; 2]) -> usize {
+    // Which it is cannot be foretold, so it is computed and not branched on; that `y` is no NaN can be.
+    let first = |a: bool, b: bool, c: bool| {
+        let (not_a, not_b) = (usize::from(a), usize::from(a & b));
+        not_a + not_b + (not_b & usize::from(c))
+    };
+    if y.is_nan() {
+        return first(!a.is_nan(), !b.is_nan(), !c.is_nan());
+    }
+    first(a < y, b < y, c < y)
 }
 
 /// The larger; NaN, once there, stays.

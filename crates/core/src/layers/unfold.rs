@@ -82,24 +82,37 @@ pub(super) fn fold<F: Float>(window: &Window, unfolded: &[F], places: &Range<usi
     }
 }
 
-/// Numbers that are moved at once.
-const CHUNK: usize = 8;
-
 /// `to = from`, both of one length, for runs that are often shorter than a call of the system's copy takes.
+///
+/// Without a loop, which the compiler would recognise as a copy and make that call of: a run is its first numbers and its
+/// last, of which some are moved twice.
 #[inline]
 pub(super) fn copy<F: Float>(from: &[F], to: &mut [F]) {
-    if to.len() >= 16 * CHUNK {
-        return to.copy_from_slice(from);
+    match to.len() {
+        0 => {}
+        1 => to[0] = from[0],
+        2..4 => copy_ends::<F, 2>(from, to),
+        4..8 => copy_ends::<F, 4>(from, to),
+        8..16 => copy_ends::<F, 8>(from, to),
+        16..32 => copy_ends::<F, 16>(from, to),
+        32..=64 => copy_ends::<F, 32>(from, to),
+        _ => to.copy_from_slice(from),
     }
-    // The rest is the last chunk once more, where there is one: moved twice, but without a loop.
-    if let (Some(from), Some(to)) = (from.last_chunk::<CHUNK>(), to.last_chunk_mut::<CHUNK>()) {
-        *to = *from;
-    } else {
-        to.iter_mut().zip(from).for_each(|(to, &from)| *to = from);
-    }
-    let (from, to) = (from.as_chunks::<CHUNK>().0, to.as_chunks_mut::<CHUNK>().0);
-    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
 }
+
+/// Copies the first `N` numbers and the last `N`.
+#[inline(always)]
+fn copy_ends<F: Float, const N: usize>(from: &[F], to: &mut [F]) {
+    if let (Some(from), Some(to)) = (from.first_chunk::<N>(), to.first_chunk_mut()) {
+        *to = *from;
+    }
+    if let (Some(from), Some(to)) = (from.last_chunk::<N>(), to.last_chunk_mut()) {
+        *to = *from;
+    }
+}
+
+/// Numbers that are added at once.
+const CHUNK: usize = 8;
 
 /// `to += from`, both of one length.
 #[inline]
@@ -111,4 +124,19 @@ pub(super) fn add<F: Float>(from: &[F], to: &mut [F]) {
         }
     }
     to_rest.iter_mut().zip(from_rest).for_each(|(to, &from)| *to += from);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_runs_of_any_length() {
+        for len in (0..140).chain([1000]) {
+            let from: Vec<f32> = (0..len).map(|at| at as f32).collect();
+            let mut to = vec![f32::NAN; len];
+            copy(&from, &mut to);
+            assert_eq!(to, from);
+        }
+    }
 }
