@@ -15,7 +15,7 @@ pub fn with_capacity<T: Copy>(len: usize) -> Vec<T> {
 }
 
 /// Moves what is there already to huge pages, if it is large and the system has them.
-pub(crate) fn gather<T: Copy>(numbers: &[T]) {
+pub(crate) fn collapse<T: Copy>(numbers: &[T]) {
     advise(numbers.as_ptr(), numbers.len(), Moment::InUse);
 }
 
@@ -25,7 +25,7 @@ enum Moment {
     InUse,
 }
 
-#[cfg(all(target_os = "linux", not(miri)))]
+#[cfg(all(target_os = "linux", target_env = "gnu", not(miri)))]
 #[allow(unsafe_code)]
 fn advise<T: Copy>(start: *const T, len: usize, moment: Moment) {
     const PAGE: usize = 1 << 12;
@@ -47,7 +47,7 @@ fn advise<T: Copy>(start: *const T, len: usize, moment: Moment) {
     }
 }
 
-#[cfg(not(all(target_os = "linux", not(miri))))]
+#[cfg(not(all(target_os = "linux", target_env = "gnu", not(miri))))]
 fn advise<T: Copy>(_: *const T, _: usize, _: Moment) {}
 
 #[cfg(test)]
@@ -61,8 +61,8 @@ mod tests {
             let mut numbers = with_capacity::<u64>(len);
             assert!(numbers.is_empty() && numbers.capacity() >= len);
             numbers.extend(0..len as u64);
-            gather(&numbers);
-            gather(&numbers[len.min(3)..]);
+            collapse(&numbers);
+            collapse(&numbers[len.min(3)..]);
             assert!(numbers.iter().copied().eq(0..len as u64));
         }
     }

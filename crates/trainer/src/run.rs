@@ -123,7 +123,7 @@ impl<'a, F: Float> Run<'a, F> {
         checkpoints: &mut dyn Checkpoints<F>,
     ) -> Result<Outcome, Error> {
         let listeners = &mut Listeners { observer, checkpoints };
-        self.gather(state);
+        self.use_huge_pages(state);
         self.next_report = state.counts.batches + self.report_every;
         self.saved = state.counts.steps;
         while !self.is_over(state) && !self.is_paused(state) {
@@ -147,11 +147,11 @@ impl<'a, F: Float> Run<'a, F> {
         Ok(outcome(&state.counts, end))
     }
 
-    /// What every step reads and writes all of.
-    fn gather(&self, state: &State<F>) {
-        huge_pages::gather(&self.gradient);
-        huge_pages::gather(&state.theta);
-        state.memory.slots.iter().for_each(|slot| huge_pages::gather(slot));
+    /// For what every step reads and writes all of.
+    fn use_huge_pages(&self, state: &State<F>) {
+        huge_pages::collapse(&self.gradient);
+        huge_pages::collapse(&state.theta);
+        state.memory.slots.iter().for_each(|slot| huge_pages::collapse(slot));
     }
 
     fn is_over(&self, state: &State<F>) -> bool {

@@ -84,14 +84,20 @@ impl Drop for SetDone<'_> {
 /// Calls in vain after which a thread lets those of other programs go first, once.
 const POLITE: u32 = 16;
 
+/// The longest pause between two looks at what others have left, about half a microsecond: many threads that look all
+/// the time would be in the way of the one that works.
+const PAUSES: u32 = 32;
+
 /// Does one piece of what others have left, if there is any; how often in a row there was none, `idle` times before.
 #[inline]
 pub(super) fn help(idle: u32) -> u32 {
     if matches!(rayon::yield_now(), Some(Yield::Executed)) {
         return 0;
     }
-    std::hint::spin_loop();
     let idle = idle.saturating_add(1);
+    for _ in 0..idle.min(PAUSES) {
+        std::hint::spin_loop();
+    }
     if idle.is_multiple_of(POLITE) {
         std::thread::yield_now();
     }
