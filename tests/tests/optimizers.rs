@@ -82,14 +82,8 @@ fn optimizers_and_clipping_take_pytorchs_steps() {
         for number in 1..=100 {
             slope(&x, &mut gradient);
             clip.apply(&groups, &mut gradient);
-            update(
-                &Inline,
-                optimizer.as_ref(),
-                &groups,
-                (number, rate),
-                (&mut x, &mut gradient),
-                &mut memory,
-            );
+            let moved = (&mut x[..], &mut gradient[..]);
+            update(&Inline, optimizer.as_ref(), &groups, (number, rate), moved, &mut memory);
             let expected = case["after"][number.to_string()].as_array().into_iter().flatten();
             for (found, expected) in x.iter().zip(expected) {
                 let what = format!("{keys}, step {number}");
@@ -178,14 +172,8 @@ fn lbfgs_takes_pytorchs_steps_to_the_minimum() {
         for number in 1..=100 {
             let slope = if case["convex"] == true { convex_slope } else { slope };
             slope(&x, &mut gradient);
-            update(
-                &Inline,
-                optimizer.as_ref(),
-                &groups,
-                (number, rate),
-                (&mut x, &mut gradient),
-                &mut memory,
-            );
+            let moved = (&mut x[..], &mut gradient[..]);
+            update(&Inline, optimizer.as_ref(), &groups, (number, rate), moved, &mut memory);
             let expected = case["after"][number.to_string()].as_array().into_iter().flatten();
             for (found, expected) in x.iter().zip(expected) {
                 let expected = expected.as_f64().expect("a number");

@@ -8,6 +8,9 @@
 const LARGE: usize = 4 << 20;
 
 /// Room for `len` numbers, in huge pages if it is large and the system has them.
+///
+/// # Panics
+/// As [`Vec::with_capacity`]: whoever was given `len` by a user asks for the free memory before.
 pub fn with_capacity<T: Copy>(len: usize) -> Vec<T> {
     let vec = Vec::with_capacity(len);
     advise(vec.as_ptr(), vec.capacity(), Moment::BeforeUse);
