@@ -111,23 +111,10 @@ impl<F: Float> Conv<F> {
         self.output.axes()[0]
     }
 
-    /// Numbers of one output channel.
-    fn places(&self) -> usize {
-        self.output.len() / self.filters()
-    }
-
     /// `z`, if it is kept, and scratch.
     fn split<'a>(&self, tape: &'a mut [F], rows: usize) -> (&'a mut [F], &'a mut [F]) {
         tape.split_at_mut(if self.activation.needs_input() { rows * self.output.len() } else { 0 })
     }
-}
-
-/// Fills each channel with its bias, or with 0.
-pub(super) fn start_with<F: Float>(bias: &[F], places: usize, z: &mut [F]) {
-    if bias.is_empty() {
-        return z.fill(F::zero());
-    }
-    z.chunks_exact_mut(places).zip(bias).for_each(|(z, &b)| z.fill(b));
 }
 
 /// Replaces `dy` by `dz = dy ⊙ f'(z)`; `z` is empty if `f'` does not need it.
@@ -225,15 +212,14 @@ impl<F: Float> Layer<F> for Conv<F> {
         ctx: &mut Ctx<'_, F>,
     ) {
         let (w, b) = theta.split_at(self.weight.len());
-        let (width, places) = (self.output.len(), self.places());
+        let width = self.output.len();
         let (z, scratch) = self.split(tape, inputs[0].len());
-        let start = |z: &mut [F]| start_with(b, places, z);
         let activate = |y: &mut [F]| self.activation.forward(width, y);
         let y = y.into_data();
         if z.is_empty() {
-            self.correlation.product(ctx.executor, (w, inputs[0]), y, scratch, (start, activate));
+            self.correlation.product(ctx.executor, (w, inputs[0]), y, scratch, (b, activate));
         } else {
-            self.correlation.product(ctx.executor, (w, inputs[0]), z, scratch, (start, |_: &mut [F]| {}));
+            self.correlation.product(ctx.executor, (w, inputs[0]), z, scratch, (b, |_: &mut [F]| {}));
             for_each_tile(ctx.executor, y, width, width * activation::WORK, |first, y| {
                 y.copy_from_slice(&z[first * width..][..y.len()]);
                 activate(y);
@@ -254,8 +240,8 @@ impl<F: Float> Layer<F> for Conv<F> {
         through_activation(self.activation.as_ref(), z, pass.y, dz, ctx);
         if let Some(dx) = &mut dx[0] {
             let (w, dz) = (&theta[..self.weight.len()], Rows::new(dz, self.output.len()));
-            let steps = (|dx: &mut [F]| dx.fill(F::zero()), |_: &mut [F]| {});
-            self.correlation.adjoint(ctx.executor, (w, dz), dx.data(), scratch, steps);
+            let ends: (&[F], _) = (&[], |_: &mut [F]| {});
+            self.correlation.adjoint(ctx.executor, (w, dz), dx.data(), scratch, ends);
         }
     }
 

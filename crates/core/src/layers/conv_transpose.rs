@@ -1,6 +1,6 @@
 //! The transposed convolution: the adjoint of a convolution, forward.
 
-use super::conv::{start_with, tensors, through_activation};
+use super::conv::{tensors, through_activation};
 use super::correlation::{Correlation, add_bias_gradient, check_groups};
 use super::window::{Kernel, Planes, Window};
 use crate::executor::for_each_tile;
@@ -172,15 +172,14 @@ impl<F: Float> Layer<F> for ConvTranspose<F> {
         ctx: &mut Ctx<'_, F>,
     ) {
         let (w, b) = theta.split_at(self.weight.len());
-        let (width, places) = (self.output.len(), self.output.len() / self.filters());
+        let width = self.output.len();
         let (z, scratch) = self.split(tape, inputs[0].len());
-        let start = |z: &mut [F]| start_with(b, places, z);
         let activate = |y: &mut [F]| self.activation.forward(width, y);
         let y = y.into_data();
         if z.is_empty() {
-            self.correlation.adjoint(ctx.executor, (w, inputs[0]), y, scratch, (start, activate));
+            self.correlation.adjoint(ctx.executor, (w, inputs[0]), y, scratch, (b, activate));
         } else {
-            self.correlation.adjoint(ctx.executor, (w, inputs[0]), z, scratch, (start, |_: &mut [F]| {}));
+            self.correlation.adjoint(ctx.executor, (w, inputs[0]), z, scratch, (b, |_: &mut [F]| {}));
             for_each_tile(ctx.executor, y, width, width * activation::WORK, |first, y| {
                 y.copy_from_slice(&z[first * width..][..y.len()]);
                 activate(y);
@@ -201,8 +200,8 @@ impl<F: Float> Layer<F> for ConvTranspose<F> {
         through_activation(self.activation.as_ref(), z, pass.y, dz, ctx);
         if let Some(dx) = &mut dx[0] {
             let (w, dz) = (&theta[..self.weight.len()], Rows::new(dz, self.output.len()));
-            let steps = (|dx: &mut [F]| dx.fill(F::zero()), |_: &mut [F]| {});
-            self.correlation.product(ctx.executor, (w, dz), dx.data(), scratch, steps);
+            let ends: (&[F], _) = (&[], |_: &mut [F]| {});
+            self.correlation.product(ctx.executor, (w, dz), dx.data(), scratch, ends);
         }
     }
 

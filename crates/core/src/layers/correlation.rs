@@ -58,10 +58,18 @@ pub(super) struct Correlation {
     framed: Option<Framed>,
 }
 
-/// What happens to a row before and after the map: the bias, the activation.
+/// What happens to a row after the map: the activation.
 pub(super) trait RowStep<F>: Fn(&mut [F]) + Sync {}
 
 impl<F, T: Fn(&mut [F]) + Sync> RowStep<F> for T {}
+
+/// Fills each channel with its bias, or with 0.
+pub(super) fn start_with<F: Float>(bias: &[F], places: usize, z: &mut [F]) {
+    if bias.is_empty() {
+        return z.fill(F::zero());
+    }
+    z.chunks_exact_mut(places).zip(bias).for_each(|(z, &b)| z.fill(b));
+}
 
 impl Correlation {
     /// Slides `window` over `channels` channels and gives `maps` maps, both in `groups` groups that divide them.
@@ -139,25 +147,25 @@ impl Correlation {
         self.channels == 1 && self.maps <= 2
     }
 
-    /// `z = start + w ⋆ x` for every row; `start` fills a row and `finish` is applied to it at the end.
+    /// `z = bias + w ⋆ x` for every row, with a number for each map or none, and `finish` is applied to it at the end.
     pub(super) fn product<F: Float>(
         &self,
         executor: &dyn Executor<F>,
         (w, x): (&[F], Rows<'_, F>),
         z: &mut [F],
         scratch: &mut [F],
-        (start, finish): (impl RowStep<F>, impl RowStep<F>),
+        (bias, finish): (&[F], impl RowStep<F>),
     ) {
         let (x_width, width) = self.widths();
         let tile = (width, even_tile(z.len() / width, self.work()));
         let x = x.with_width(x_width);
         if let Some(framed) = &self.framed {
-            return framed.product(executor, (w, x), z, scratch, (start, finish));
+            return framed.product(executor, (w, x), z, scratch, (bias, finish));
         }
         for_each_tile_with(executor, z, tile, (scratch, self.patch()), |first, z, patch| {
             let x = x.slice(first, z.len() / width);
             for (x, z) in x.iter().zip(z.chunks_exact_mut(width)) {
-                start(z);
+                start_with(bias, self.window.outputs(), z);
                 for (w, x, z) in self.groups_of(w, x, z) {
                     self.add_product(w, x, z, patch);
                 }
@@ -166,25 +174,25 @@ impl Correlation {
         });
     }
 
-    /// `x = start + wᵀ ⋆ z` for every row, the adjoint of [`product`](Self::product).
+    /// `x = bias + wᵀ ⋆ z` for every row, the adjoint of [`product`](Self::product).
     pub(super) fn adjoint<F: Float>(
         &self,
         executor: &dyn Executor<F>,
         (w, z): (&[F], Rows<'_, F>),
         x: &mut [F],
         scratch: &mut [F],
-        (start, finish): (impl RowStep<F>, impl RowStep<F>),
+        (bias, finish): (&[F], impl RowStep<F>),
     ) {
         let (width, z_width) = self.widths();
         let tile = (width, even_tile(x.len() / width, self.work()));
         let z = z.with_width(z_width);
         if let Some(framed) = &self.framed {
-            return framed.adjoint(executor, (w, z), x, scratch, (start, finish));
+            return framed.adjoint(executor, (w, z), x, scratch, (bias, finish));
         }
         for_each_tile_with(executor, x, tile, (scratch, self.patch()), |first, x, patch| {
             let z = z.slice(first, x.len() / width);
             for (z, x) in z.iter().zip(x.chunks_exact_mut(width)) {
-                start(x);
+                start_with(bias, self.window.inputs(), x);
                 for (w, z, x) in self.groups_of(w, z, x) {
                     self.add_adjoint(w, z, x, patch);
                 }

@@ -1,4 +1,4 @@
-//! Channels with their zeros around them, and long lines of places.
+//! Channels with their zeros around them, of one sample or of several side by side, and long lines of places.
 
 use std::ops::Range;
 
@@ -12,9 +12,14 @@ use crate::Float;
 /// `x[c plane + (i + u) line + j + v]`: the sum of a number for the place, `i line + j`, and one for the tap. So the
 /// places are one **long line**, along which every tap reads a run: rows of `z`, `line()` apart, with as many places that
 /// are nobody's between two rows as the kernel is wide, less one. They are computed and dropped, or are zero.
+///
+/// Of several samples **side by side**, each number is followed by those of the other samples at the same cell, so all
+/// steps are as many times as long, and a row of places is a run of its own.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame {
     window: Window,
+    /// Samples side by side: numbers from one column to the next.
+    samples: usize,
 }
 
 impl Frame {
@@ -24,16 +29,27 @@ impl Frame {
             let framed = axis.output.saturating_add(axis.kernel - 1);
             axis.stride == 1 && axis.dilation == 1 && axis.before + axis.input <= framed
         });
-        fits.then_some(Self { window })
+        fits.then_some(Self { window, samples: 1 })
+    }
+
+    /// The frame of so many samples side by side.
+    pub(super) fn of_samples(self, samples: usize) -> Self {
+        Self { samples, ..self }
+    }
+
+    /// Numbers from one column to the next.
+    #[inline]
+    pub(super) fn step(&self) -> usize {
+        self.samples
     }
 
     /// Numbers from one row to the next.
     #[inline]
     pub(super) fn line(&self) -> usize {
-        self.window.columns.output + self.window.columns.kernel - 1
+        (self.window.columns.output + self.window.columns.kernel - 1) * self.samples
     }
 
-    /// Rows and columns of a framed channel.
+    /// Rows of a framed channel, and numbers of a row.
     #[inline]
     pub(super) fn size(&self) -> [usize; 2] {
         [self.window.rows.output + self.window.rows.kernel - 1, self.line()]
@@ -49,7 +65,19 @@ impl Frame {
     /// Numbers of a long line, up to the last place.
     #[inline]
     pub(super) fn reach(&self) -> usize {
-        (self.window.rows.output - 1) * self.line() + self.window.columns.output
+        (self.window.rows.output - 1) * self.line() + self.row()
+    }
+
+    /// Numbers of the places of a row.
+    #[inline]
+    pub(super) fn row(&self) -> usize {
+        self.window.columns.output * self.samples
+    }
+
+    /// Rows of places.
+    #[inline]
+    pub(super) fn rows(&self) -> usize {
+        self.window.rows.output
     }
 
     /// Places of a map.
@@ -73,11 +101,25 @@ impl Frame {
         rows.before.saturating_sub(last).min(end)..end
     }
 
+    /// The columns of the window that read something else than padding at any of these places of the line; all, unless
+    /// the places are those of a row.
+    #[inline]
+    pub(super) fn columns_read(&self, places: Range<usize>) -> Range<usize> {
+        let columns = self.window.columns;
+        let (first, last) =
+            (places.start % self.line() / self.samples, (places.end - 1) % self.line() / self.samples);
+        if self.samples == 1 || first > last {
+            return 0..columns.kernel;
+        }
+        let end = (columns.before + columns.input).saturating_sub(first).min(columns.kernel);
+        columns.before.saturating_sub(last).min(end)..end
+    }
+
     /// Where a tap reads at the first place.
     #[inline]
     pub(super) fn offset(&self, tap: usize) -> usize {
         let (channel, row, column) = self.window.split_tap(tap);
-        channel * self.plane() + row * self.line() + column
+        channel * self.plane() + row * self.line() + column * self.samples
     }
 
     /// Copies channels into their frames; what is around them stays.
@@ -96,6 +138,23 @@ impl Frame {
                 copy(x, &mut framed[..x.len()]);
             }
         }
+    }
+
+    /// Numbers of a channel of one sample, without what is around it.
+    #[inline]
+    pub(super) fn inputs(&self) -> usize {
+        self.window.inputs()
+    }
+
+    /// The runs of a channel that lie within its frame: where they begin in the frame, and how many cells they are.
+    #[inline]
+    pub(super) fn runs_inside(&self) -> impl Iterator<Item = (usize, usize)> {
+        let Window { rows, columns } = self.window;
+        let is_whole = columns.input * self.samples == self.line();
+        let (runs, len) = if is_whole { (1, self.inputs()) } else { (rows.input, columns.input) };
+        let first = rows.before * self.line() + columns.before * self.samples;
+        let line = self.line();
+        (0..runs).map(move |run| (first + run * line, len))
     }
 
     /// Spreads the rows of a map along a line; what is between them stays.

@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
-use super::correlation::RowStep;
+use super::abreast::{self, Framing, Samples};
+use super::correlation::{RowStep, start_with};
 use super::frame::Frame;
 use super::sliding::{MAPS, Product, WeightSums, lanes, pack, slack};
+use super::unfold::add;
 use super::window::Window;
 use crate::executor::{MAX_TILES, MIN_TILE_WORK, even_tile, for_each_tile_with};
 use crate::{Executor, Float, Rows, Shape};
@@ -14,6 +16,9 @@ const WEIGHT_TILES: usize = 8;
 
 /// Taps of a tile of the weight gradient, at least: what is framed for fewer takes as long as the sums.
 const MIN_TAPS: usize = 12;
+
+/// Partial sums of all weights beyond which they are kept once and not for every tile of rows.
+const MAX_SUMS: usize = 1 << 16;
 
 /// The correlation of a group in one direction.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +37,18 @@ impl Direction {
     /// Scratch of a tile: framed channels and lines.
     fn patch<F: Float>(&self) -> usize {
         self.framed::<F>() + MAPS * (self.frame.reach() + slack::<F>())
+    }
+
+    /// The same of as many samples side by side as a vector has lanes, if that fits a cache.
+    fn side_by_side<F: Float>(&self, rows: usize) -> Option<Self> {
+        let side = Self { frame: self.frame.of_samples(lanes::<F>()), ..*self };
+        (rows >= lanes::<F>() && side.is_small()).then_some(side)
+    }
+
+    /// Scratch of a tile of samples side by side.
+    fn patch_side_by_side<F: Float>(&self) -> usize {
+        self.side_by_side::<F>(usize::MAX)
+            .map_or(0, |side| side.framed::<F>() + abreast::lines::<F>(&side.frame))
     }
 
     /// Samples that the weight gradient takes at once.
@@ -152,11 +169,18 @@ impl Framed {
         self.groups * self.there.maps * self.taps()
     }
 
+    /// Whether each tile of rows may have sums of its own of all weights.
+    fn has_few_weights<F: Float>(&self) -> bool {
+        self.weights().saturating_mul(lanes::<F>()) <= MAX_SUMS
+    }
+
     /// Numbers that every call wants as `scratch`.
     pub(super) fn scratch<F: Float>(&self) -> usize {
         let patch = (self.there.samples() * self.there.patch::<F>()).max(self.back.patch::<F>());
-        let sums = (self.tiles.count() * self.tiles.len()).max(self.weights());
-        sums * lanes::<F>() + MAX_TILES * patch
+        let side = self.there.patch_side_by_side::<F>().max(self.back.patch_side_by_side::<F>());
+        let tiles = if self.has_few_weights::<F>() { WEIGHT_TILES } else { 1 };
+        let sums = (self.tiles.count() * self.tiles.len()).max(tiles * self.weights());
+        sums * lanes::<F>() + MAX_TILES * patch.max(side)
     }
 
     /// As [`Correlation::product`](super::correlation::Correlation::product).
@@ -166,14 +190,14 @@ impl Framed {
         (w, x): (&[F], Rows<'_, F>),
         z: &mut [F],
         scratch: &mut [F],
-        steps: (impl RowStep<F>, impl RowStep<F>),
+        ends: (&[F], impl RowStep<F>),
     ) {
         let (maps, taps) = (self.there.maps, self.taps());
         let (packed, scratch) = scratch.split_at_mut(self.weights());
         for (w, packed) in w.chunks_exact(maps * taps).zip(packed.chunks_exact_mut(maps * taps)) {
             pack(maps, taps, |map, tap| w[map * taps + tap], packed);
         }
-        self.run(self.there, executor, (packed, x), z, scratch, steps);
+        self.run(self.there, executor, (packed, x), z, scratch, ends);
     }
 
     /// As [`Correlation::adjoint`](super::correlation::Correlation::adjoint).
@@ -183,7 +207,7 @@ impl Framed {
         (w, z): (&[F], Rows<'_, F>),
         x: &mut [F],
         scratch: &mut [F],
-        steps: (impl RowStep<F>, impl RowStep<F>),
+        ends: (&[F], impl RowStep<F>),
     ) {
         let (maps, taps) = (self.there.maps, self.taps());
         let cells = taps / self.there.channels;
@@ -194,10 +218,10 @@ impl Framed {
             };
             pack(self.there.channels, maps * cells, turned, packed);
         }
-        self.run(self.back, executor, (packed, z), x, scratch, steps);
+        self.run(self.back, executor, (packed, z), x, scratch, ends);
     }
 
-    /// `z = start + w ⋆ x` with packed weights.
+    /// `z = bias + w ⋆ x` with packed weights.
     fn run<F: Float>(
         &self,
         direction: Direction,
@@ -205,27 +229,82 @@ impl Framed {
         (packed, x): (&[F], Rows<'_, F>),
         z: &mut [F],
         scratch: &mut [F],
-        (start, finish): (impl RowStep<F>, impl RowStep<F>),
+        (bias, finish): (&[F], impl RowStep<F>),
     ) {
         let Direction { frame, maps, .. } = direction;
         let width = self.groups * maps * frame.places();
-        let weights = packed.len() / self.groups;
         let work = packed.len().saturating_mul(frame.places());
-        let tile = (width, even_tile(z.len() / width, work));
-        for_each_tile_with(executor, z, tile, (scratch, direction.patch::<F>()), |first, z, patch| {
-            patch.fill(F::zero());
-            let (framed, lines) = patch.split_at_mut(direction.framed::<F>());
-            let x = x.slice(first, z.len() / width);
-            for (x, z) in x.iter().zip(z.chunks_exact_mut(width)) {
-                start(z);
-                let groups = x.chunks_exact(x.len() / self.groups).zip(packed.chunks_exact(weights));
-                for ((x, w), z) in groups.zip(z.chunks_exact_mut(maps * frame.places())) {
-                    frame.copy_inside(x, framed);
-                    F::fused(Product { frame: &frame, maps, w, x: framed, z, lines });
-                }
-                finish(z);
+        let rows = z.len() / width;
+        let side = direction.side_by_side::<F>(rows);
+        let at_once = if side.is_some() { lanes::<F>() } else { 1 };
+        let tile = (width, even_tile(rows, work).next_multiple_of(at_once));
+        let patch = direction.patch::<F>().max(direction.patch_side_by_side::<F>());
+        for_each_tile_with(executor, z, tile, (scratch, patch), |first, z, patch| {
+            let count = z.len() / width;
+            let x = x.slice(first, count);
+            let whole = if side.is_some() { count / at_once * at_once } else { 0 };
+            let (together, alone) = z.split_at_mut(whole * width);
+            if let Some(side) = side {
+                self.run_side_by_side(side, (packed, x), together, patch, (bias, &finish));
+            }
+            if !alone.is_empty() {
+                let x = x.slice(whole, count - whole);
+                self.run_alone(direction, (packed, x), alone, patch, (bias, &finish));
             }
         });
+    }
+
+    /// [`run`](Self::run), sample by sample.
+    fn run_alone<F: Float>(
+        &self,
+        Direction { frame, channels, maps }: Direction,
+        (packed, x): (&[F], Rows<'_, F>),
+        z: &mut [F],
+        patch: &mut [F],
+        (bias, finish): (&[F], &impl RowStep<F>),
+    ) {
+        let weights = packed.len() / self.groups;
+        let direction = Direction { frame, channels, maps };
+        let patch = &mut patch[..direction.patch::<F>()];
+        patch.fill(F::zero());
+        let (framed, lines) = patch.split_at_mut(direction.framed::<F>());
+        for (x, z) in x.iter().zip(z.chunks_exact_mut(self.groups * maps * frame.places())) {
+            start_with(bias, frame.places(), z);
+            let groups = x.chunks_exact(x.len() / self.groups).zip(packed.chunks_exact(weights));
+            for ((x, w), z) in groups.zip(z.chunks_exact_mut(maps * frame.places())) {
+                frame.copy_inside(x, framed);
+                F::fused(Product { frame: &frame, maps, w, x: framed, z, lines });
+            }
+            finish(z);
+        }
+    }
+
+    /// [`run`](Self::run), as many samples side by side as a vector has lanes.
+    fn run_side_by_side<F: Float>(
+        &self,
+        side: Direction,
+        (packed, x): (&[F], Rows<'_, F>),
+        z: &mut [F],
+        patch: &mut [F],
+        (bias, finish): (&[F], &impl RowStep<F>),
+    ) {
+        let Direction { frame, maps, .. } = side;
+        let (weights, inputs) = (packed.len() / self.groups, x.width() / self.groups);
+        let width = self.groups * maps * frame.places();
+        let (framed, lines) = patch.split_at_mut(side.framed::<F>());
+        let lines = &mut lines[..abreast::lines::<F>(&frame)];
+        framed.fill(F::zero());
+        for (index, z) in z.chunks_exact_mut(lanes::<F>() * width).enumerate() {
+            let rows = x.slice(index * lanes::<F>(), lanes::<F>());
+            for (group, w) in packed.chunks_exact(weights).enumerate() {
+                let samples = Samples { rows, part: group * inputs..(group + 1) * inputs };
+                F::fused(Framing { frame: &frame, samples, framed });
+                let z = (&mut *z, group * maps * frame.places());
+                let bias = if bias.is_empty() { bias } else { &bias[group * maps..][..maps] };
+                F::fused(abreast::Product { frame: &frame, maps, w, x: framed, bias, z, lines });
+            }
+            z.chunks_exact_mut(width).for_each(finish);
+        }
     }
 
     /// As [`Correlation::add_weight_gradient`](super::correlation::Correlation::add_weight_gradient), with tiles of maps.
@@ -236,6 +315,9 @@ impl Framed {
         dw: &mut [F],
         scratch: &mut [F],
     ) {
+        if let Some(side) = self.there.side_by_side::<F>(x.len()).filter(|_| self.has_few_weights::<F>()) {
+            return self.add_side_by_side(side, executor, (x, dz), dw, scratch);
+        }
         let (maps, taps) = (self.groups * self.there.maps, self.taps());
         let work = x.len().saturating_mul(self.there.frame.places()).saturating_mul(self.weights());
         // A tile pays for what it frames only if it is long.
@@ -247,6 +329,7 @@ impl Framed {
         let (sums, scratch) = scratch.split_at_mut(tiles.count() * len);
         let patch = (scratch, self.there.samples() * self.there.patch::<F>());
         for_each_tile_with(executor, sums, (len, 1), patch, |tile, sums, patch| {
+            sums.fill(F::zero());
             self.sum_tile(tiles.of(tile, maps, taps), (x, dz), sums, patch);
         });
         for (tile, sums) in sums.chunks_exact(len).enumerate() {
@@ -259,7 +342,65 @@ impl Framed {
         }
     }
 
-    /// The sums of some maps of all groups at some taps, over all rows.
+    /// [`add_weight_gradient`](Self::add_weight_gradient) of as many samples side by side as a vector has lanes, in tiles
+    /// of rows, whose sums are added in their order.
+    fn add_side_by_side<F: Float>(
+        &self,
+        side: Direction,
+        executor: &dyn Executor<F>,
+        (x, dz): (Rows<'_, F>, Rows<'_, F>),
+        dw: &mut [F],
+        scratch: &mut [F],
+    ) {
+        let (rows, len) = (x.len(), self.weights() * lanes::<F>());
+        let work = rows.saturating_mul(self.there.frame.places()).saturating_mul(self.weights());
+        let tiles = (work / (MIN_TILE_WORK / 2)).clamp(1, WEIGHT_TILES);
+        let tile = rows.div_ceil(tiles).next_multiple_of(lanes::<F>());
+        let (sums, scratch) = scratch.split_at_mut(rows.div_ceil(tile) * len);
+        let patch = side.patch_side_by_side::<F>().max(self.there.samples() * self.there.patch::<F>());
+        for_each_tile_with(executor, sums, (len, 1), (scratch, patch), |index, sums, patch| {
+            let count = tile.min(rows - index * tile);
+            let (x, dz) = (x.slice(index * tile, count), dz.slice(index * tile, count));
+            sums.fill(F::zero());
+            let whole = count / lanes::<F>() * lanes::<F>();
+            self.sum_side_by_side(side, (x.slice(0, whole), dz), sums, patch);
+            if whole < count {
+                let rest = (x.slice(whole, count - whole), dz.slice(whole, count - whole));
+                self.sum_tile([0..self.groups * self.there.maps, 0..self.taps()], rest, sums, patch);
+            }
+        });
+        let (sums, others) = sums.split_at_mut(len);
+        others.chunks_exact(len).for_each(|tile| add(tile, sums));
+        let sums = sums.chunks_exact(lanes::<F>());
+        dw.iter_mut().zip(sums).for_each(|(dw, sums)| *dw += sums.iter().copied().sum::<F>());
+    }
+
+    /// Adds rows, whole vectors of them, to the sums of all weights.
+    fn sum_side_by_side<F: Float>(
+        &self,
+        side: Direction,
+        (x, dz): (Rows<'_, F>, Rows<'_, F>),
+        sums: &mut [F],
+        patch: &mut [F],
+    ) {
+        let Direction { frame, maps, .. } = side;
+        let inputs = x.width() / self.groups;
+        let outputs = maps * frame.places();
+        let (framed, lines) = patch.split_at_mut(side.framed::<F>());
+        let lines = &mut lines[..abreast::lines::<F>(&frame)];
+        framed.fill(F::zero());
+        for first in (0..x.len()).step_by(lanes::<F>()) {
+            let (x, dz) = (x.slice(first, lanes::<F>()), dz.slice(first, lanes::<F>()));
+            for (group, sums) in sums.chunks_exact_mut(maps * self.taps() * lanes::<F>()).enumerate() {
+                let samples = Samples { rows: x, part: group * inputs..(group + 1) * inputs };
+                F::fused(Framing { frame: &frame, samples, framed });
+                let dz = Samples { rows: dz, part: group * outputs..(group + 1) * outputs };
+                F::fused(abreast::WeightSums { frame: &frame, x: framed, dz, sums, lines });
+            }
+        }
+    }
+
+    /// Adds the sums of some maps of all groups at some taps, over all rows.
     fn sum_tile<F: Float>(
         &self,
         [maps, taps]: [Range<usize>; 2],
@@ -274,7 +415,7 @@ impl Framed {
         let channels = taps.start / cells..taps.end.div_ceil(cells);
         let inputs = x_len / self.there.channels;
         let inputs = channels.start * inputs..channels.end * inputs;
-        sums.fill(F::zero());
+        let patch = &mut patch[..samples * self.there.patch::<F>()];
         patch.fill(F::zero());
         let (framed, lines) = patch.split_at_mut(samples * self.there.framed::<F>());
         let (framed_len, lines_len) = (framed.len() / samples, lines.len() / samples);
@@ -320,15 +461,21 @@ mod tests {
     }
 
     /// A product, its adjoint and its weights' gradient, with memory that starts as NaN.
-    fn results<F: Float>(map: &Correlation, [x, z]: [usize; 2], rows: usize) -> [Vec<F>; 3] {
+    fn results<F: Float>(
+        map: &Correlation,
+        [x, z]: [usize; 2],
+        biases: [usize; 2],
+        rows: usize,
+    ) -> [Vec<F>; 3] {
         let w = numbers::<F>(map.weights(), 1);
         let (x, z) = (numbers::<F>(rows * x, 2), numbers::<F>(rows * z, 3));
         let (x_rows, z_rows) = (Rows::new(&x, x.len() / rows), Rows::new(&z, z.len() / rows));
         let mut scratch = vec![F::nan(); map.scratch::<F>()];
-        let steps = || (|row: &mut [F]| row.fill(F::one()), |row: &mut [F]| row[0] += F::one());
+        let ends = |row: &mut [F]| row[0] += F::one();
+        let [x_bias, z_bias] = biases.map(|len| numbers::<F>(len, 4));
         let [mut product, mut adjoint, mut dw] = [z.clone(), x.clone(), w.clone()];
-        map.product(&Inline, (&w, x_rows), &mut product, &mut scratch, steps());
-        map.adjoint(&Inline, (&w, z_rows), &mut adjoint, &mut scratch, steps());
+        map.product(&Inline, (&w, x_rows), &mut product, &mut scratch, (&z_bias, ends));
+        map.adjoint(&Inline, (&w, z_rows), &mut adjoint, &mut scratch, (&x_bias, ends));
         map.add_weight_gradient(&Inline, (x_rows, z_rows), &mut dw, &mut scratch);
         [product, adjoint, dw]
     }
@@ -343,6 +490,10 @@ mod tests {
             ([6, 5], cells([0, 0]), [4, 3, 1], [6, 5], 17),
             ([6, 5], cells([5, 4]), [4, 3, 1], [6, 5], 2),
             ([7, 9], Padding::Same, [2, 12, 2], [4, 2], 5),
+            ([7, 9], Padding::Same, [2, 12, 2], [4, 2], 8),
+            ([9, 7], Padding::Same, [6, 6, 6], [3, 4], 22),
+            ([1, 1], cells([1, 2]), [3, 2, 1], [2, 3], 12),
+            ([11, 9], cells([1, 4]), [9, 5, 1], [2, 6], 10),
             ([9, 7], Padding::Same, [6, 6, 6], [3, 4], 4),
             ([9, 7], Padding::Same, [4, 8, 4], [3, 4], 4),
             ([28, 28], cells([2, 2]), [1, 6, 1], [5, 5], 2),
@@ -357,8 +508,9 @@ mod tests {
             let window = Window::over("conv2d", &kernel, size).unwrap();
             let map = || Correlation::new(window, channels, maps, groups).unwrap();
             let widths = [channels * window.inputs(), maps * window.outputs()];
-            let found = results::<F>(&map(), widths, rows);
-            let expected = results::<F>(&map().unfolding(), widths, rows);
+            let biases = if rows % 2 == 0 { [channels, maps] } else { [0; 2] };
+            let found = results::<F>(&map(), widths, biases, rows);
+            let expected = results::<F>(&map().unfolding(), widths, biases, rows);
             for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
                 let (found, expected) = (found.as_f64(), expected.as_f64());
                 let close = (found - expected).abs() <= tolerance * (1.0 + expected.abs());

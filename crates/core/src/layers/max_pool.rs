@@ -1,6 +1,7 @@
 //! Pools of maxima over one axis and over two.
 
-use super::window::{Kernel, Planes, Window};
+use super::quads::Quads;
+use super::window::{Axis, Kernel, Planes, Window};
 use crate::executor::for_each_item;
 use crate::{Ctx, Derivation, Error, Float, Layer, Parameter, Pass, Rows, RowsMut, Shape};
 
@@ -68,9 +69,6 @@ impl MaxPool {
 
     fn forward_plane<F: Float>(&self, x: &[F], y: &mut [F]) {
         let Window { rows, columns } = self.window;
-        if self.is_two_by_two() {
-            return self.forward_two_by_two(x, y);
-        }
         for (i, y) in y.chunks_exact_mut(columns.output).enumerate() {
             for (j, y) in y.iter_mut().enumerate() {
                 *y = F::neg_infinity();
@@ -79,18 +77,6 @@ impl MaxPool {
                         *y = larger(*y, x);
                     }
                 }
-            }
-        }
-    }
-
-    fn forward_two_by_two<F: Float>(&self, x: &[F], y: &mut [F]) {
-        let Window { rows, columns } = self.window;
-        let pairs = x.chunks_exact(2 * columns.input).take(rows.output);
-        for (y, x) in y.chunks_exact_mut(columns.output).zip(pairs) {
-            let (above, below) = x.split_at(columns.input);
-            let (above, below) = (above.as_chunks::<2>().0, below.as_chunks::<2>().0);
-            for ((y, above), below) in y.iter_mut().zip(above).zip(below) {
-                *y = larger(larger(above[0], above[1]), larger(below[0], below[1]));
             }
         }
     }
@@ -112,35 +98,6 @@ impl MaxPool {
             }
         }
     }
-
-    fn backward_two_by_two<F: Float>(&self, x: &[F], y: &[F], dy: &[F], dx: &mut [F]) {
-        let columns = self.window.columns;
-        let pair = 2 * columns.input;
-        dx.fill(F::zero());
-        let lines = y.chunks_exact(columns.output).zip(dy.chunks_exact(columns.output));
-        for ((y, dy), (x, dx)) in lines.zip(x.chunks_exact(pair).zip(dx.chunks_exact_mut(pair))) {
-            let (above, below) = x.split_at(columns.input);
-            let x = above.as_chunks::<2>().0.iter().zip(below.as_chunks::<2>().0);
-            for (j, ((&y, &dy), (above, below))) in y.iter().zip(dy).zip(x).enumerate() {
-                let cell = first_of(y, *above, *below);
-                dx[2 * j + cell % 2 + cell / 2 * columns.input] = dy;
-            }
-        }
-    }
-}
-
-/// Which of four is the first that equals the largest, `y`; the first NaN, if that is none.
-#[inline]
-fn first_of<F: Float>(y: F, [a, b]: [F; 2], [c, _]: [F; 2]) -> usize {
-    // Which it is cannot be foretold, so it is computed and not branched on; that `y` is no NaN can be.
-    let first = |a: bool, b: bool, c: bool| {
-        let (not_a, not_b) = (usize::from(a), usize::from(a & b));
-        not_a + not_b + (not_b & usize::from(c))
-    };
-    if y.is_nan() {
-        return first(!a.is_nan(), !b.is_nan(), !c.is_nan());
-    }
-    first(a < y, b < y, c < y)
 }
 
 /// The larger; NaN, once there, stays.
@@ -186,9 +143,12 @@ impl<F: Float> Layer<F> for MaxPool {
         let (width, places, cells) = (self.output.len(), self.window.outputs(), self.window.inputs());
         for_each_item(ctx.executor, y.into_data(), width, self.work(), |first, y| {
             let x = inputs[0].slice(first, y.len() / width).data();
-            for (x, y) in x.chunks_exact(cells).zip(y.chunks_exact_mut(places)) {
-                self.forward_plane(x, y);
+            let planes = x.chunks_exact(cells).zip(y.chunks_exact_mut(places));
+            if self.is_two_by_two() {
+                let (mut quads, Axis { input, output, .. }) = (Quads::new(), self.window.columns);
+                return planes.for_each(|(x, y)| quads.maxima((x, input), (y, output)));
             }
+            planes.for_each(|(x, y)| self.forward_plane(x, y));
         });
     }
 
@@ -207,13 +167,12 @@ impl<F: Float> Layer<F> for MaxPool {
             let y = pass.y.slice(first, rows).data().chunks_exact(places);
             let dy = dy.as_rows().slice(first, rows).data().chunks_exact(places);
             let x = pass.inputs[0].slice(first, rows).data().chunks_exact(cells);
-            for (((x, dx), y), dy) in x.zip(dx.chunks_exact_mut(cells)).zip(y).zip(dy) {
-                if self.is_two_by_two() {
-                    self.backward_two_by_two(x, y, dy, dx);
-                } else {
-                    self.backward_plane(x, y, dy, dx);
-                }
+            let planes = x.zip(dx.chunks_exact_mut(cells)).zip(y.zip(dy));
+            if self.is_two_by_two() {
+                let (mut quads, Axis { input, output, .. }) = (Quads::new(), self.window.columns);
+                return planes.for_each(|((x, dx), (y, dy))| quads.back((x, input), [y, dy], output, dx));
             }
+            planes.for_each(|((x, dx), (y, dy))| self.backward_plane(x, y, dy, dx));
         });
     }
 

@@ -1,5 +1,6 @@
 //! The layers, one file each: its derivation, forward, backward, tests.
 
+mod abreast;
 mod activate;
 mod add;
 mod attention;
@@ -33,6 +34,7 @@ mod part;
 mod permute;
 mod positional_embedding;
 mod prelu;
+mod quads;
 mod recurrent;
 mod reshape;
 mod residual;

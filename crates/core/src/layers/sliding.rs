@@ -17,7 +17,7 @@ pub(super) const fn lanes<F: Float>() -> usize {
 /// Vectors of places, or taps, that go with so many maps. Their sums, the vectors themselves and a weight must fit the 16
 /// registers of AVX2 with one to spare, or the compiler keeps a sum in memory, which halves the speed; and eight sums
 /// are needed to hide the time that a multiply-add takes.
-const fn wide(maps: usize) -> usize {
+pub(super) const fn wide(maps: usize) -> usize {
     match maps {
         1 => 8,
         2 => 4,
@@ -76,14 +76,7 @@ impl<F: Float> FusedWork<F> for Product<'_, F> {
         let len = lines.len() / MAPS;
         for (first, count) in blocks(maps) {
             let w = &w[first * taps..][..count * taps];
-            match count {
-                1 => fill_lines::<F, V, 1, { wide(1) }>(vectors, frame, w, x, lines),
-                2 => fill_lines::<F, V, 2, { wide(2) }>(vectors, frame, w, x, lines),
-                3 => fill_lines::<F, V, 3, { wide(3) }>(vectors, frame, w, x, lines),
-                4 => fill_lines::<F, V, 4, { wide(4) }>(vectors, frame, w, x, lines),
-                5 => fill_lines::<F, V, 5, { wide(5) }>(vectors, frame, w, x, lines),
-                _ => fill_lines::<F, V, 6, { wide(6) }>(vectors, frame, w, x, lines),
-            }
+            fill(vectors, (frame, count), (w, x), 0..frame.reach(), (lines, 0));
             for (map, line) in lines.chunks_exact(len).take(count).enumerate() {
                 frame.add_line(line, &mut z[(first + map) * frame.places()..][..frame.places()]);
             }
@@ -91,24 +84,44 @@ impl<F: Float> FusedWork<F> for Product<'_, F> {
     }
 }
 
-/// Writes the sums of `M` maps along their lines, `N` vectors at a time.
+/// Writes the sums of a block of `maps` maps at a run of places to `lines`, from the place `to` of each on.
+#[inline(always)]
+pub(super) fn fill<F: Float, V: Vectors<F>>(
+    vectors: V,
+    (frame, maps): (&Frame, usize),
+    w_x: (&[F], &[F]),
+    run: Range<usize>,
+    lines: (&mut [F], usize),
+) {
+    match maps {
+        1 => fill_lines::<F, V, 1, { wide(1) }>(vectors, frame, w_x, run, lines),
+        2 => fill_lines::<F, V, 2, { wide(2) }>(vectors, frame, w_x, run, lines),
+        3 => fill_lines::<F, V, 3, { wide(3) }>(vectors, frame, w_x, run, lines),
+        4 => fill_lines::<F, V, 4, { wide(4) }>(vectors, frame, w_x, run, lines),
+        5 => fill_lines::<F, V, 5, { wide(5) }>(vectors, frame, w_x, run, lines),
+        _ => fill_lines::<F, V, 6, { wide(6) }>(vectors, frame, w_x, run, lines),
+    }
+}
+
+/// [`fill`] of `M` maps, `N` vectors at a time.
 #[inline(always)]
 fn fill_lines<F: Float, V: Vectors<F>, const M: usize, const N: usize>(
     vectors: V,
     frame: &Frame,
-    w: &[F],
-    x: &[F],
-    lines: &mut [F],
+    (w, x): (&[F], &[F]),
+    run: Range<usize>,
+    (lines, to): (&mut [F], usize),
 ) {
     let w = w.as_chunks::<M>().0;
-    let mut start = 0;
-    while start < frame.reach() {
+    let mut start = run.start;
+    while start < run.end {
+        let to = to + start - run.start;
         // The end vector by vector, where that is less than half a block.
-        if frame.reach() - start > N / 2 * V::LANES {
-            fill_block::<F, V, M, N>(vectors, frame, w, x, lines, start);
+        if run.end - start > N / 2 * V::LANES {
+            fill_block::<F, V, M, N>(vectors, frame, (w, x), start, (lines, to));
             start += N * V::LANES;
         } else {
-            fill_block::<F, V, M, 1>(vectors, frame, w, x, lines, start);
+            fill_block::<F, V, M, 1>(vectors, frame, (w, x), start, (lines, to));
             start += V::LANES;
         }
     }
@@ -119,21 +132,21 @@ fn fill_lines<F: Float, V: Vectors<F>, const M: usize, const N: usize>(
 fn fill_block<F: Float, V: Vectors<F>, const M: usize, const N: usize>(
     vectors: V,
     frame: &Frame,
-    w: &[[F; M]],
-    x: &[F],
-    lines: &mut [F],
+    (w, x): (&[[F; M]], &[F]),
     start: usize,
+    (lines, to): (&mut [F], usize),
 ) {
     let mut sums = [[vectors.splat(F::zero()); N]; M];
     let [height, width] = frame.kernel();
-    let rows = frame.rows_read(start..start + N * V::LANES);
+    let places = start..start + N * V::LANES;
+    let (rows, columns) = (frame.rows_read(places.clone()), frame.columns_read(places));
     for (channel, w) in w.chunks_exact(height * width).enumerate() {
         let w = &w[rows.start * width..rows.end * width];
         for (row, w) in rows.clone().zip(w.chunks_exact(width)) {
-            let x = &x[start + channel * frame.plane() + row * frame.line()..];
-            let x = &x[..N * V::LANES + width - 1];
-            for (column, w) in w.iter().enumerate() {
-                let x = &vectors.split(&x[column..])[..N];
+            let x = &x[start + channel * frame.plane() + row * frame.line() + columns.start * frame.step()..];
+            let x = &x[..N * V::LANES + (width - 1 - columns.start) * frame.step()];
+            for (column, w) in w[columns.clone()].iter().enumerate() {
+                let x = &vectors.split(&x[column * frame.step()..])[..N];
                 let x: [V::Vector; N] = std::array::from_fn(|at| x[at]);
                 for map in 0..M {
                     let w = vectors.splat(w[map]);
@@ -146,7 +159,7 @@ fn fill_block<F: Float, V: Vectors<F>, const M: usize, const N: usize>(
     }
     let len = lines.len() / MAPS;
     for (map, sums) in sums.iter().enumerate() {
-        vectors.split_mut(&mut lines[map * len + start..])[..N].copy_from_slice(sums);
+        vectors.split_mut(&mut lines[map * len + to..])[..N].copy_from_slice(sums);
     }
 }
 
