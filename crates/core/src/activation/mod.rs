@@ -95,13 +95,18 @@ const PIECE: usize = 32;
 #[inline(always)]
 pub(crate) fn apply<F: Float, A: Elementwise>(activation: &A, values: &mut [F]) {
     let mut results = [F::zero(); PIECE];
-    for values in values.chunks_mut(PIECE) {
-        let results = &mut results[..values.len()];
+    let (pieces, rest) = values.as_chunks_mut::<PIECE>();
+    for values in pieces {
         for (result, &value) in results.iter_mut().zip(&*values) {
             *result = activation.f(value);
         }
-        values.copy_from_slice(results);
+        *values = results;
     }
+    let results = &mut results[..rest.len()];
+    for (result, &value) in results.iter_mut().zip(&*rest) {
+        *result = activation.f(value);
+    }
+    rest.copy_from_slice(results);
 }
 
 /// The same for a few values. Two at a time, they take the two lanes of the narrowest vectors.

@@ -1,6 +1,6 @@
 //! Pools of maxima over one axis and over two.
 
-use super::quads::Quads;
+use super::quads;
 use super::window::{Axis, Kernel, Planes, Window};
 use crate::executor::for_each_item;
 use crate::{Ctx, Derivation, Error, Float, Layer, Parameter, Pass, Rows, RowsMut, Shape};
@@ -145,8 +145,8 @@ impl<F: Float> Layer<F> for MaxPool {
             let x = inputs[0].slice(first, y.len() / width).data();
             let planes = x.chunks_exact(cells).zip(y.chunks_exact_mut(places));
             if self.is_two_by_two() {
-                let (mut quads, Axis { input, output, .. }) = (Quads::new(), self.window.columns);
-                return planes.for_each(|(x, y)| quads.maxima((x, input), (y, output)));
+                let Axis { input, output, .. } = self.window.columns;
+                return planes.for_each(|(x, y)| quads::maxima((x, input), (y, output)));
             }
             planes.for_each(|(x, y)| self.forward_plane(x, y));
         });
@@ -169,8 +169,8 @@ impl<F: Float> Layer<F> for MaxPool {
             let x = pass.inputs[0].slice(first, rows).data().chunks_exact(cells);
             let planes = x.zip(dx.chunks_exact_mut(cells)).zip(y.zip(dy));
             if self.is_two_by_two() {
-                let (mut quads, Axis { input, output, .. }) = (Quads::new(), self.window.columns);
-                return planes.for_each(|((x, dx), (y, dy))| quads.back((x, input), [y, dy], output, dx));
+                let Axis { input, output, .. } = self.window.columns;
+                return planes.for_each(|((x, dx), (y, dy))| quads::back((x, input), ([y, dy], output), dx));
             }
             planes.for_each(|((x, dx), (y, dy))| self.backward_plane(x, y, dy, dx));
         });

@@ -1,116 +1,103 @@
 //! Pools of two by two cells without overlap, in vectors.
+//!
+//! A row is gone over in blocks of `N` quads, of which the last goes over some for the second time: rows are short, and
+//! what is left over behind the blocks of a loop would be computed number by number.
+
+use std::array::from_fn;
 
 use super::max_pool::larger;
-use super::unfold::copy;
 use crate::Float;
 use crate::simd::wide;
 
-/// Cells of a row from which on it is long enough to be gone over alone; shorter rows are put together.
-const LONG: usize = 128;
-
-/// Upper and lower cells of some rows of quads, one row after the other: a row alone would mostly be a loop's end, which
-/// is computed number by number.
-#[derive(Debug)]
-pub(super) struct Quads<F> {
-    x: [[F; LONG]; 2],
-    dx: [[F; LONG]; 2],
+/// `y`, rows of `width` numbers: the maxima of the quads of `x`, rows of `columns` numbers of which the last may be nobody's.
+pub(super) fn maxima<F: Float>(x: (&[F], usize), (y, width): (&mut [F], usize)) {
+    wide(
+        #[inline(always)]
+        || match width {
+            0..4 => maxima_in_blocks::<F, 1>(x, (y, width)),
+            4..8 => maxima_in_blocks::<F, 4>(x, (y, width)),
+            _ => maxima_in_blocks::<F, 8>(x, (y, width)),
+        },
+    );
 }
 
-impl<F: Float> Quads<F> {
-    pub(super) fn new() -> Self {
-        let zeros = [[F::zero(); LONG]; 2];
-        Self { x: zeros, dx: zeros }
-    }
+/// `dx`: the number of `dy` at the first of the four cells that equals `y`, the first NaN if `y` is, and zero elsewhere.
+pub(super) fn back<F: Float>(x: (&[F], usize), y_dy: ([&[F]; 2], usize), dx: &mut [F]) {
+    wide(
+        #[inline(always)]
+        || match y_dy.1 {
+            0..4 => back_in_blocks::<F, 1>(x, y_dy, dx),
+            4..8 => back_in_blocks::<F, 4>(x, y_dy, dx),
+            _ => back_in_blocks::<F, 8>(x, y_dy, dx),
+        },
+    );
+}
 
-    /// `y`, rows of `width` numbers: the maxima of `x`, rows of `columns` numbers of which the last may be nobody's.
-    pub(super) fn maxima(&mut self, (x, columns): (&[F], usize), (y, width): (&mut [F], usize)) {
-        let rows = (LONG / (2 * width)).max(1);
-        for (x, y) in x.chunks(2 * columns * rows).zip(y.chunks_mut(width * rows)) {
-            if rows == 1 {
-                let (above, below) = x.split_at(columns);
-                maxima([&above[..2 * width], &below[..2 * width]], y);
-                continue;
-            }
-            self.put_together((x, columns), y.len() / width, width);
-            maxima(self.x.each_ref().map(|x| &x[..2 * y.len()]), y);
+/// Where the blocks of a row begin.
+#[inline(always)]
+fn blocks<const N: usize>(width: usize) -> impl Iterator<Item = usize> {
+    (0..width).step_by(N).map(move |start| start.min(width - N))
+}
+
+#[inline(always)]
+fn maxima_in_blocks<F: Float, const N: usize>((x, columns): (&[F], usize), (y, width): (&mut [F], usize)) {
+    for (x, y) in x.chunks_exact(2 * columns).zip(y.chunks_exact_mut(width)) {
+        let (above, below) = x.split_at(columns);
+        for start in blocks::<N>(width) {
+            let ([a, b], [c, d]) = (halves::<F, N>(above, start), halves::<F, N>(below, start));
+            let maxima =
+                from_fn::<_, N, _>(|quad| larger(larger(a[quad], b[quad]), larger(c[quad], d[quad])));
+            y[start..][..N].copy_from_slice(&maxima);
         }
     }
+}
 
-    /// `dx`, where the number of `dy` is at the first of the four cells that equals `y`, and zero elsewhere.
-    pub(super) fn back(
-        &mut self,
-        (x, columns): (&[F], usize),
-        [y, dy]: [&[F]; 2],
-        width: usize,
-        dx: &mut [F],
-    ) {
-        let rows = (LONG / (2 * width)).max(1);
-        let places = y.chunks(width * rows).zip(dy.chunks(width * rows));
-        let cells = x.chunks(2 * columns * rows).zip(dx.chunks_mut(2 * columns * rows));
-        for ((x, dx), (y, dy)) in cells.zip(places) {
-            if rows == 1 {
-                let (above, below) = x.split_at(columns);
-                let (dx_above, dx_below) = dx.split_at_mut(columns);
-                let dx = [&mut dx_above[..2 * width], &mut dx_below[..2 * width]];
-                back([&above[..2 * width], &below[..2 * width]], [y, dy], dx);
-                continue;
-            }
-            self.put_together((x, columns), y.len() / width, width);
-            let x = self.x.each_ref().map(|x| &x[..2 * y.len()]);
-            back(x, [y, dy], self.dx.each_mut().map(|dx| &mut dx[..2 * y.len()]));
-            for (row, dx) in dx.chunks_exact_mut(2 * columns).enumerate() {
-                for (dx, from) in dx.chunks_exact_mut(columns).zip(&self.dx) {
-                    copy(&from[2 * row * width..][..2 * width], &mut dx[..2 * width]);
-                }
-            }
-        }
+#[inline(always)]
+fn back_in_blocks<F: Float, const N: usize>(
+    (x, columns): (&[F], usize),
+    ([y, dy], width): ([&[F]; 2], usize),
+    dx: &mut [F],
+) {
+    if 2 * width < columns || y.len() / width * 2 * columns < dx.len() {
         // What no quad sees.
-        if columns > 2 * width {
-            dx.chunks_exact_mut(columns).for_each(|dx| dx[2 * width..].fill(F::zero()));
-        }
-        let seen = y.len() / width * 2 * columns;
-        dx[seen..].fill(F::zero());
+        dx.fill(F::zero());
     }
-
-    /// Copies `rows` rows of quads of `x`.
-    fn put_together(&mut self, (x, columns): (&[F], usize), rows: usize, width: usize) {
-        for (row, x) in x.chunks_exact(2 * columns).take(rows).enumerate() {
-            for (x, to) in x.chunks_exact(columns).zip(&mut self.x) {
-                copy(&x[..2 * width], &mut to[2 * row * width..][..2 * width]);
-            }
+    let places = y.chunks_exact(width).zip(dy.chunks_exact(width));
+    let cells = x.chunks_exact(2 * columns).zip(dx.chunks_exact_mut(2 * columns));
+    for ((x, dx), (y, dy)) in cells.zip(places) {
+        let (above, below) = x.split_at(columns);
+        let (dx_above, dx_below) = dx.split_at_mut(columns);
+        for start in blocks::<N>(width) {
+            let ([a, b], [c, _]) = (halves::<F, N>(above, start), halves::<F, N>(below, start));
+            let (y, dy) = (from_fn(|quad| y[start + quad]), from_fn(|quad| dy[start + quad]));
+            let [da, rest] = give(a, y, dy);
+            let [db, rest] = give(b, y, rest);
+            let [dc, dd] = give(c, y, rest);
+            put(da, db, dx_above, start);
+            put(dc, dd, dx_below, start);
         }
     }
 }
 
-/// `y = max` of two neighbours of the first row and two of the second.
-fn maxima<F: Float>([above, below]: [&[F]; 2], y: &mut [F]) {
-    wide(
-        #[inline(always)]
-        || {
-            let (above, below) = (above.as_chunks::<2>().0, below.as_chunks::<2>().0);
-            for ((y, above), below) in y.iter_mut().zip(above).zip(below) {
-                *y = larger(larger(above[0], above[1]), larger(below[0], below[1]));
-            }
-        },
-    );
+/// What cells get of `dy`, and what is left for the next ones. Whether a cell is the one cannot be foretold, so nothing
+/// branches.
+#[inline(always)]
+fn give<F: Float, const N: usize>(x: [F; N], y: [F; N], dy: [F; N]) -> [[F; N]; 2] {
+    let is: [bool; N] = from_fn(|quad| (x[quad] == y[quad]) | x[quad].is_nan());
+    let given = from_fn(|quad| if is[quad] { dy[quad] } else { F::zero() });
+    [given, from_fn(|quad| if is[quad] { F::zero() } else { dy[quad] })]
 }
 
-/// Puts `dy` where the first cell is that equals `y`, the first NaN if `y` is, and zero elsewhere.
-fn back<F: Float>([above, below]: [&[F]; 2], [y, dy]: [&[F]; 2], [dx_above, dx_below]: [&mut [F]; 2]) {
-    wide(
-        #[inline(always)]
-        || {
-            let (above, below) = (above.as_chunks::<2>().0, below.as_chunks::<2>().0);
-            let dx = dx_above.as_chunks_mut::<2>().0.iter_mut().zip(dx_below.as_chunks_mut::<2>().0);
-            let cells = above.iter().zip(below).zip(dx);
-            for (((&[a, b], &[c, _]), (dx_above, dx_below)), (&y, &dy)) in cells.zip(y.iter().zip(dy)) {
-                // Which it is cannot be foretold, so all four are computed, without a branch.
-                let is = |cell: F| (cell == y) | cell.is_nan();
-                let (a, b, c) = (is(a), is(b), is(c));
-                let given = |to: bool| if to { dy } else { F::zero() };
-                *dx_above = [given(a), given(!a & b)];
-                *dx_below = [given(!a & !b & c), given(!a & !b & !c)];
-            }
-        },
-    );
+/// The left and the right cells of a row of `N` quads from `start` on.
+#[inline(always)]
+fn halves<F: Float, const N: usize>(row: &[F], start: usize) -> [[F; N]; 2] {
+    let cells = &row.as_chunks::<2>().0[start..][..N];
+    [from_fn(|quad| cells[quad][0]), from_fn(|quad| cells[quad][1])]
+}
+
+/// The inverse of [`halves`].
+#[inline(always)]
+fn put<F: Float, const N: usize>(left: [F; N], right: [F; N], row: &mut [F], start: usize) {
+    let cells = &mut row.as_chunks_mut::<2>().0[start..][..N];
+    cells.copy_from_slice(&from_fn::<_, N, _>(|quad| [left[quad], right[quad]]));
 }
