@@ -21,6 +21,12 @@ pub(super) fn lines<F: Float>(frame: &Frame) -> usize {
     MAPS * (rows_at_once::<F>(frame) * frame.row() + slack::<F>())
 }
 
+/// Without the few numbers before the first at which a vector lies in one line of the cache.
+pub(super) fn aligned<F: Float>(numbers: &mut [F]) -> &mut [F] {
+    let skipped = numbers.as_ptr().align_offset(32);
+    &mut numbers[skipped.min(lanes::<F>())..]
+}
+
 /// Cuts the rows of places as [`rows_at_once`] says.
 fn parts<F: Float>(frame: &Frame) -> impl Iterator<Item = Range<usize>> {
     let (rows, step) = (frame.rows(), rows_at_once::<F>(frame));
@@ -125,7 +131,7 @@ impl<F: Float> Product<'_, F> {
             for rows in parts::<F>(frame) {
                 for (at, row) in rows.clone().enumerate() {
                     let run = row * frame.line()..row * frame.line() + frame.row();
-                    fill(vectors, (frame, count), (w, x), run, (lines, at * frame.row()));
+                    fill::<F, V, S>(vectors, (frame, count), (w, x), run, (lines, at * frame.row()));
                 }
                 let at = rows.start * frame.row() / S..rows.end * frame.row() / S;
                 for (map, line) in lines.chunks_exact(len).take(count).enumerate() {

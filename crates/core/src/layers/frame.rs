@@ -37,12 +37,6 @@ impl Frame {
         Self { samples, ..self }
     }
 
-    /// Numbers from one column to the next.
-    #[inline]
-    pub(super) fn step(&self) -> usize {
-        self.samples
-    }
-
     /// Numbers from one row to the next.
     #[inline]
     pub(super) fn line(&self) -> usize {

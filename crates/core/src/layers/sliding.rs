@@ -76,7 +76,7 @@ impl<F: Float> FusedWork<F> for Product<'_, F> {
         let len = lines.len() / MAPS;
         for (first, count) in blocks(maps) {
             let w = &w[first * taps..][..count * taps];
-            fill(vectors, (frame, count), (w, x), 0..frame.reach(), (lines, 0));
+            fill::<F, V, 1>(vectors, (frame, count), (w, x), 0..frame.reach(), (lines, 0));
             for (map, line) in lines.chunks_exact(len).take(count).enumerate() {
                 frame.add_line(line, &mut z[(first + map) * frame.places()..][..frame.places()]);
             }
@@ -86,7 +86,7 @@ impl<F: Float> FusedWork<F> for Product<'_, F> {
 
 /// Writes the sums of a block of `maps` maps at a run of places to `lines`, from the place `to` of each on.
 #[inline(always)]
-pub(super) fn fill<F: Float, V: Vectors<F>>(
+pub(super) fn fill<F: Float, V: Vectors<F>, const S: usize>(
     vectors: V,
     (frame, maps): (&Frame, usize),
     w_x: (&[F], &[F]),
@@ -94,18 +94,18 @@ pub(super) fn fill<F: Float, V: Vectors<F>>(
     lines: (&mut [F], usize),
 ) {
     match maps {
-        1 => fill_lines::<F, V, 1, { wide(1) }>(vectors, frame, w_x, run, lines),
-        2 => fill_lines::<F, V, 2, { wide(2) }>(vectors, frame, w_x, run, lines),
-        3 => fill_lines::<F, V, 3, { wide(3) }>(vectors, frame, w_x, run, lines),
-        4 => fill_lines::<F, V, 4, { wide(4) }>(vectors, frame, w_x, run, lines),
-        5 => fill_lines::<F, V, 5, { wide(5) }>(vectors, frame, w_x, run, lines),
-        _ => fill_lines::<F, V, 6, { wide(6) }>(vectors, frame, w_x, run, lines),
+        1 => fill_lines::<F, V, S, 1, { wide(1) }>(vectors, frame, w_x, run, lines),
+        2 => fill_lines::<F, V, S, 2, { wide(2) }>(vectors, frame, w_x, run, lines),
+        3 => fill_lines::<F, V, S, 3, { wide(3) }>(vectors, frame, w_x, run, lines),
+        4 => fill_lines::<F, V, S, 4, { wide(4) }>(vectors, frame, w_x, run, lines),
+        5 => fill_lines::<F, V, S, 5, { wide(5) }>(vectors, frame, w_x, run, lines),
+        _ => fill_lines::<F, V, S, 6, { wide(6) }>(vectors, frame, w_x, run, lines),
     }
 }
 
 /// [`fill`] of `M` maps, `N` vectors at a time.
 #[inline(always)]
-fn fill_lines<F: Float, V: Vectors<F>, const M: usize, const N: usize>(
+fn fill_lines<F: Float, V: Vectors<F>, const S: usize, const M: usize, const N: usize>(
     vectors: V,
     frame: &Frame,
     (w, x): (&[F], &[F]),
@@ -118,10 +118,10 @@ fn fill_lines<F: Float, V: Vectors<F>, const M: usize, const N: usize>(
         let to = to + start - run.start;
         // The end vector by vector, where that is less than half a block.
         if run.end - start > N / 2 * V::LANES {
-            fill_block::<F, V, M, N>(vectors, frame, (w, x), start, (lines, to));
+            fill_block::<F, V, S, M, N>(vectors, frame, (w, x), start, (lines, to));
             start += N * V::LANES;
         } else {
-            fill_block::<F, V, M, 1>(vectors, frame, (w, x), start, (lines, to));
+            fill_block::<F, V, S, M, 1>(vectors, frame, (w, x), start, (lines, to));
             start += V::LANES;
         }
     }
@@ -129,7 +129,7 @@ fn fill_lines<F: Float, V: Vectors<F>, const M: usize, const N: usize>(
 
 /// Writes the sums of `M` maps at `N` vectors of places from `start` on.
 #[inline(always)]
-fn fill_block<F: Float, V: Vectors<F>, const M: usize, const N: usize>(
+fn fill_block<F: Float, V: Vectors<F>, const S: usize, const M: usize, const N: usize>(
     vectors: V,
     frame: &Frame,
     (w, x): (&[[F; M]], &[F]),
@@ -139,14 +139,16 @@ fn fill_block<F: Float, V: Vectors<F>, const M: usize, const N: usize>(
     let mut sums = [[vectors.splat(F::zero()); N]; M];
     let [height, width] = frame.kernel();
     let places = start..start + N * V::LANES;
-    let (rows, columns) = (frame.rows_read(places.clone()), frame.columns_read(places));
+    let rows = frame.rows_read(places.clone());
+    let columns = if S == 1 { 0..width } else { frame.columns_read(places) };
+    let x = &x[start + columns.start * S..];
+    let read = N * V::LANES + (columns.len().max(1) - 1) * S;
     for (channel, w) in w.chunks_exact(height * width).enumerate() {
-        let w = &w[rows.start * width..rows.end * width];
-        for (row, w) in rows.clone().zip(w.chunks_exact(width)) {
-            let x = &x[start + channel * frame.plane() + row * frame.line() + columns.start * frame.step()..];
-            let x = &x[..N * V::LANES + (width - 1 - columns.start) * frame.step()];
-            for (column, w) in w[columns.clone()].iter().enumerate() {
-                let x = &vectors.split(&x[column * frame.step()..])[..N];
+        let x = &x[channel * frame.plane()..];
+        for row in rows.clone() {
+            let (w, x) = (&w[row * width..][columns.clone()], &x[row * frame.line()..][..read]);
+            for (column, w) in w.iter().enumerate() {
+                let x = &vectors.split(&x[column * S..])[..N];
                 let x: [V::Vector; N] = std::array::from_fn(|at| x[at]);
                 for map in 0..M {
                     let w = vectors.splat(w[map]);
