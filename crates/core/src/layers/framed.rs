@@ -41,6 +41,12 @@ const MAX_SUMS: usize = 1 << 16;
 ///
 /// The weight gradient is cut into tiles of maps, so that what a tile prepares of `z` is prepared once, and where there are few
 /// maps of taps too.
+///
+/// # Samples side by side
+/// As many samples as a vector has lanes may lie side by side (`abreast.rs`), so that a vector holds one place of each: no place between
+/// two rows is computed, and every read is aligned. Laying them out and apart again costs about two numbers' copying for
+/// each input and output, so a product does it where rows are short, and the weight gradient, whose lanes and taps gain the
+/// more, wherever the frames fit. A place is the same sum either way, term by term, so a sample alone has the bits that it has in a batch.
 #[derive(Debug)]
 pub(super) struct Framed {
     there: Direction,

@@ -170,7 +170,8 @@ impl<F: Float> Layer<F> for MaxPool {
             let planes = x.zip(dx.chunks_exact_mut(cells)).zip(y.zip(dy));
             if self.is_two_by_two() {
                 let Axis { input, output, .. } = self.window.columns;
-                return planes.for_each(|((x, dx), (y, dy))| quads::back((x, input), ([y, dy], output), dx));
+                return planes
+                    .for_each(|((x, dx), (y, dy))| quads::backward((x, input), ([y, dy], output), dx));
             }
             planes.for_each(|((x, dx), (y, dy))| self.backward_plane(x, y, dy, dx));
         });

@@ -22,13 +22,13 @@ pub(super) fn maxima<F: Float>(x: (&[F], usize), (y, width): (&mut [F], usize)) 
 }
 
 /// `dx`: the number of `dy` at the first of the four cells that equals `y`, the first NaN if `y` is, and zero elsewhere.
-pub(super) fn back<F: Float>(x: (&[F], usize), y_dy: ([&[F]; 2], usize), dx: &mut [F]) {
+pub(super) fn backward<F: Float>(x: (&[F], usize), y_dy: ([&[F]; 2], usize), dx: &mut [F]) {
     wide(
         #[inline(always)]
         || match y_dy.1 {
-            0..4 => back_in_blocks::<F, 1>(x, y_dy, dx),
-            4..8 => back_in_blocks::<F, 4>(x, y_dy, dx),
-            _ => back_in_blocks::<F, 8>(x, y_dy, dx),
+            0..4 => backward_in_blocks::<F, 1>(x, y_dy, dx),
+            4..8 => backward_in_blocks::<F, 4>(x, y_dy, dx),
+            _ => backward_in_blocks::<F, 8>(x, y_dy, dx),
         },
     );
 }
@@ -53,7 +53,7 @@ fn maxima_in_blocks<F: Float, const N: usize>((x, columns): (&[F], usize), (y, w
 }
 
 #[inline(always)]
-fn back_in_blocks<F: Float, const N: usize>(
+fn backward_in_blocks<F: Float, const N: usize>(
     (x, columns): (&[F], usize),
     ([y, dy], width): ([&[F]; 2], usize),
     dx: &mut [F],
