@@ -101,3 +101,28 @@ fn is_chosen_by_shape_alone() {
     assert!(!framed([20, 20], kernel.with_padding(Padding::Cells([3, 0]))));
     assert!(!framed([2000, 2000], kernel));
 }
+
+#[test]
+fn a_sample_has_the_same_bits_alone_and_among_others() {
+    for (size, padding, [channels, maps, groups], kernel) in
+        [([14, 14], [0, 0], [6, 16, 1], [5, 5]), ([5, 4], [2, 1], [4, 6, 2], [3, 3])]
+    {
+        let kernel = Kernel::new(kernel).with_padding(Padding::Cells(padding));
+        let window = Window::over("conv2d", &kernel, size).unwrap();
+        let map = Correlation::new(window, channels, maps, groups).unwrap();
+        let [x, z] = [channels * window.inputs(), maps * window.outputs()];
+        let (w, all) = (numbers::<f32>(map.weights(), 1), numbers::<f32>(19 * x, 2));
+        let mut scratch = vec![f32::NAN; map.scratch::<f32>()];
+        let mut product = |x: Rows<'_, f32>| {
+            let mut sums = vec![f32::NAN; x.len() * z];
+            let ends = (&numbers::<f32>(maps, 3)[..], |_: &mut [f32]| {});
+            map.product(&Inline, (&w, x), &mut sums, &mut scratch, ends);
+            sums
+        };
+        let together = product(Rows::new(&all, x));
+        for (row, together) in together.chunks_exact(z).enumerate() {
+            let alone = product(Rows::new(&all[row * x..][..x], x));
+            assert!(alone.iter().zip(together).all(|(a, b)| a.to_bits() == b.to_bits()), "{window:?}, {row}");
+        }
+    }
+}
