@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use crate::affine::{Affine, RowBack, RowForward};
 use crate::simd::{WORTH_WIDE, wide};
 use crate::{Float, Formula, Rule};
 
@@ -29,6 +30,22 @@ pub trait Activation<F: Float>: fmt::Debug + Send + Sync {
 
     /// The same as text, of an argument that is called `x`.
     fn rule(&self, x: &str) -> Rule;
+
+    /// One row through a small dense layer with this function: the layer's sums and [`forward`](Activation::forward) in one
+    /// call. The default is right for every function.
+    fn row_forward(&self, affine: &Affine, mut row: RowForward<'_, F>) {
+        wide(
+            #[inline(always)]
+            || affine.forward(&mut row),
+        );
+        self.forward(affine.units, row.y);
+    }
+
+    /// The way back of the same: [`backward`](Activation::backward), and what the layer makes of it.
+    fn row_back(&self, affine: &Affine, mut row: RowBack<'_, F>) {
+        self.backward(affine.units, row.z, row.y, row.dy);
+        affine.back_of_sums(&mut row);
+    }
 }
 
 /// A scalar function `y = f(x)` and its derivative, from which the loops over buffers are compiled.
@@ -72,6 +89,40 @@ impl<F: Float, A: Elementwise> Activation<F> for A {
         wide(
             #[inline(always)]
             || apply_backward(self, x, y, dy),
+        );
+    }
+
+    fn row_forward(&self, affine: &Affine, mut row: RowForward<'_, F>) {
+        wide(
+            #[inline(always)]
+            || {
+                if affine.units < WORTH_WIDE {
+                    return affine.forward_of_few(
+                        &mut row,
+                        #[inline(always)]
+                        |sum| self.f(sum),
+                    );
+                }
+                affine.forward(&mut row);
+                apply(self, row.y);
+            },
+        );
+    }
+
+    fn row_back(&self, affine: &Affine, mut row: RowBack<'_, F>) {
+        wide(
+            #[inline(always)]
+            || {
+                if affine.units < WORTH_WIDE {
+                    return affine.back(
+                        &mut row,
+                        #[inline(always)]
+                        |z, y| self.df(z, y),
+                    );
+                }
+                apply_backward(self, row.z, row.y, row.dy);
+                affine.back_of_sums(&mut row);
+            },
         );
     }
 
