@@ -106,7 +106,7 @@ impl Affine {
                 for dy in row.dy.iter_mut() {
                     *dy *= slope(next_or_nan(&mut z), next_or_nan(&mut y));
                 }
-                self.back_of_sums(row);
+                self.back_to_many(row);
             }
         }
     }
@@ -138,9 +138,20 @@ impl Affine {
     /// The same from `dz` in `dy`.
     #[inline(always)]
     pub(crate) fn back_of_sums<F: Float>(&self, row: &mut RowBack<'_, F>) {
-        let (dw, db) = row.dtheta.split_at_mut(self.units * self.inputs);
-        for (dw, &dz) in dw.chunks_exact_mut(self.inputs).zip(&*row.dy) {
-            add_scaled(dz, row.x, dw);
+        self.back(
+            row,
+            #[inline(always)]
+            |_, _| F::one(),
+        );
+    }
+
+    #[inline(always)]
+    fn back_to_many<F: Float>(&self, row: &mut RowBack<'_, F>) {
+        let (mut dw, db) = row.dtheta.split_at_mut(self.units * self.inputs);
+        for &dz in &*row.dy {
+            let (own, rest) = dw.split_at_mut(self.inputs);
+            dw = rest;
+            add_scaled(dz, row.x, own);
         }
         for (db, &dz) in db.iter_mut().zip(&*row.dy) {
             *db += dz;
@@ -149,8 +160,11 @@ impl Affine {
             return;
         }
         row.dx.fill(F::zero());
-        for (w, &dz) in row.theta.chunks_exact(self.inputs).zip(&*row.dy) {
-            add_scaled(dz, w, row.dx);
+        let mut w = row.theta;
+        for &dz in &*row.dy {
+            let (own, rest) = w.split_at(self.inputs);
+            w = rest;
+            add_scaled(dz, own, row.dx);
         }
     }
 }
