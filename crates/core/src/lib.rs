@@ -6,6 +6,7 @@
 //! Start reading at [`Layer`], then `layers/dense.rs`, which is the notebook's derivation in matrix form.
 
 pub mod activation;
+mod affine;
 mod context;
 mod derivation;
 pub mod elementary;
@@ -28,6 +29,7 @@ mod shape;
 pub mod simd;
 
 pub use activation::{Activation, Elementwise};
+pub use affine::{Affine, RowBack, RowForward};
 pub use context::{Buffer, Ctx, Draw, Mode, buffer_count, initial_buffers};
 pub use derivation::{Derivation, Formula, Rule, Symbol};
 pub use error::Error;

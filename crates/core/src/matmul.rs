@@ -19,6 +19,7 @@ use std::ops::Range;
 use kernel::Accumulate::{Add, Replace};
 use kernel::Factor::{Plain, Transposed};
 
+use crate::simd::wide;
 use crate::{Float, Panel, PanelMut, Rows, RowsMut};
 
 pub(crate) use kernel::Kernel;
@@ -38,11 +39,16 @@ pub fn add_x_wt<F: Float>(x: Rows<'_, F>, w: Rows<'_, F>, mut y: RowsMut<'_, F>)
         }
         return F::product(F::one(), Plain(x.into()), Transposed(w.into()), Add, y.into());
     }
-    for (x, y) in x.iter().zip(y.iter_mut()) {
-        for (w, y) in w.iter().zip(y) {
-            *y += dot(w, x);
-        }
-    }
+    wide(
+        #[inline(always)]
+        || {
+            for (x, y) in x.iter().zip(y.iter_mut()) {
+                for (w, y) in w.iter().zip(y) {
+                    *y = add_dot(*y, w, x);
+                }
+            }
+        },
+    );
 }
 
 /// `dx = dz w`, with `dz` `[n, m]`, `w` `[m, k]`, `dx` `[n, k]`.
@@ -103,11 +109,16 @@ pub fn add_columns_wt<F: Float>(x: Panel<'_, F>, w: Rows<'_, F>, mut y: PanelMut
     if x.rows() * w.data().len() > SMALL {
         return F::product(F::one(), Plain(x), Transposed(w.into()), Add, y);
     }
-    for (x, y) in x.iter().zip(y.iter_mut()) {
-        for (w, y) in w.iter().zip(y) {
-            *y += dot(w, x);
-        }
-    }
+    wide(
+        #[inline(always)]
+        || {
+            for (x, y) in x.iter().zip(y.iter_mut()) {
+                for (w, y) in w.iter().zip(y) {
+                    *y = add_dot(*y, w, x);
+                }
+            }
+        },
+    );
 }
 
 /// `dx += dz w` between columns of larger matrices: [`dz_w`], but added. A `w` that is used again and again is read
@@ -142,6 +153,17 @@ pub fn add_columnst_x<F: Float>(dz: Panel<'_, F>, x: Panel<'_, F>, mut dw: RowsM
 #[inline(always)]
 pub(crate) fn dot<F: Float>(a: &[F], b: &[F]) -> F {
     a.iter().zip(b).fold(F::zero(), |sum, (&a, &b)| sum + a * b)
+}
+
+/// `start + Σ a_i b_i`, every product fused with the sum so far, for callers that run within [`wide`].
+#[inline(always)]
+pub(crate) fn add_dot<F: Float>(start: F, a: &[F], b: &[F]) -> F {
+    let mut sum = start;
+    // Not by `fold`, which would not be inlined.
+    for (&a, &b) in a.iter().zip(b) {
+        sum = a.mul_add(b, sum);
+    }
+    sum
 }
 
 /// `b += factor a`.

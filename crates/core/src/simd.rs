@@ -6,17 +6,27 @@ use crate::Float;
 /// machine of the kind has elsewhere.
 ///
 /// `work` should be a closure marked `#[inline(always)]` that calls only functions that are inlined: what is called and
-/// not inlined is compiled for every machine, hence narrowly.
+/// not inlined is compiled for every machine, hence narrowly, and with a call of the library for every `mul_add`.
 ///
 /// **The bits are the same on every path.** A vector instruction rounds every lane as the scalar one does, and the
-/// compiler may neither reorder a sum nor contract `a * b + c` to one rounding: only a written `mul_add` is fused, and
-/// what runs here writes none. A test of [`elementary`](crate::elementary) compares the paths.
+/// compiler may neither reorder a sum nor contract `a * b + c` to one rounding: only a written `mul_add` is fused, and that
+/// is fused everywhere, by an instruction here and by the library on machines without it, which is many times slower.
+/// So `mul_add` is written only in what runs within `wide`. A test of [`elementary`](crate::elementary) compares the paths.
 #[inline(always)]
 pub fn wide<R>(work: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(work)
+    let arch = pulp::Arch::new();
+    if matches!(arch, pulp::Arch::Scalar) { narrow(work) } else { arch.dispatch(work) }
 }
 
-/// Numbers below which choosing the instructions takes longer than the work; the bits are the same either way.
+/// Apart, so that the way to the wide instructions is a few instructions and has no frame.
+#[cold]
+#[inline(never)]
+fn narrow<R>(work: impl FnOnce() -> R) -> R {
+    work()
+}
+
+/// Numbers below which loops for the widest vectors take longer to begin than the work takes; the bits are the same either
+/// way.
 pub(crate) const WORTH_WIDE: usize = 8;
 
 /// The vectors of a kind of machine, as a kernel sees them.

@@ -14,15 +14,17 @@ const FEW: usize = 64;
 /// Sums side by side.
 const LANES: usize = 32;
 
-/// Whether none of `numbers` is NaN or an infinity: their products with zero are zero, or NaN.
+/// Whether none of `numbers` is NaN or an infinity: then their sum is finite, unless they are so large that they have to be
+/// looked at one by one.
 #[inline(always)]
 pub(crate) fn all<F: Float>(executor: &dyn Executor<F>, numbers: &[F]) -> bool {
-    if numbers.len() < FEW {
-        return numbers.iter().fold(F::zero(), |sum, &number| sum + number * F::zero()).is_finite();
+    if numbers.len() < FEW && numbers.iter().fold(F::zero(), |sum, &number| sum + number).is_finite() {
+        return true;
     }
     all_of_many(executor, numbers)
 }
 
+#[inline(never)]
 fn all_of_many<F: Float>(executor: &dyn Executor<F>, numbers: &[F]) -> bool {
     if numbers.len() < 2 * PIECE {
         return piece(numbers);
@@ -41,7 +43,7 @@ fn piece<F: Float>(numbers: &[F]) -> bool {
     wide(
         #[inline(always)]
         || {
-            // No way out of the loop, so that it becomes vector instructions.
+            // Products with zero are zero, or NaN; and there is no way out of the loop, so that it becomes vector instructions.
             let (chunks, rest) = numbers.as_chunks::<LANES>();
             let mut lanes = [F::zero(); LANES];
             for chunk in chunks {

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use chainrule_core::{Ctx, Draw, Executor, Float, Total, Workspace};
+use chainrule_core::{Executor, Float, Total, Workspace};
 
 use crate::accumulated::Accumulated;
 use crate::dataset::Gathered;
@@ -12,13 +12,15 @@ use crate::divergence::{self, Divergence, NotFinite};
 use crate::finite;
 use crate::huge_pages;
 use crate::metrics::{Scored, Scorer};
-use crate::optimizer::{Group, MaxNorm, groups, l1, update};
+use crate::optimizer::{Clip, Group, MaxNorm, groups};
 use crate::state::{Counts, Snapshot};
-use crate::trainer::{End, OnNotFinite, by_output};
+use crate::trainer::{End, by_output};
 use crate::{
     Checkpoints, Dataset, Error, Evaluator, Every, Observer, Order, Outcome, Part, Progress, Record, State,
     Trainer, Values,
 };
+
+mod step;
 
 /// Multiply-adds between two calls of [`Observer::progressed`]: about a millisecond.
 const PROGRESS_WORK: usize = 1 << 23;
@@ -29,6 +31,10 @@ pub(crate) struct Run<'a, F> {
     executor: &'a dyn Executor<F>,
     groups: Vec<Group>,
     max_norm: Option<MaxNorm>,
+    /// Whether the gradient is clipped or added to before a step.
+    adjusts: bool,
+    /// Whether anything is done after a step.
+    follows_up: bool,
     workspace: Workspace<F>,
     gathered: Gathered<F>,
     order: Vec<u32>,
@@ -97,6 +103,8 @@ impl<'a, F: Float> Run<'a, F> {
             executor,
             groups: groups(&parameters, settings.decay_on, &settings.tunings),
             max_norm: settings.max_norm.map(|limit| MaxNorm::new(limit, &parameters)),
+            adjusts: settings.clip != Clip::default() || settings.l1 != 0.0,
+            follows_up: settings.max_norm.is_some() || settings.averaging.is_some(),
             workspace: Workspace::new(objective.network(), rows)?,
             gathered: Gathered::new(trainer.train, rows),
             order: vec![0; trainer.train.len()],
@@ -185,6 +193,7 @@ impl<'a, F: Float> Run<'a, F> {
     }
 
     /// What is left of one pass over the training set; whether it came to its end, or was interrupted.
+    #[inline(never)] // So that a step has all registers to itself.
     fn epoch(&mut self, state: &mut State<F>, listeners: &mut Listeners<'_, F>) -> Result<bool, Error> {
         let trainer = self.trainer;
         let settings = &trainer.settings;
@@ -219,90 +228,6 @@ impl<'a, F: Float> Run<'a, F> {
             }
         }
         Ok(true)
-    }
-
-    /// One step on the samples at `range` of the order; their loss.
-    #[inline]
-    fn step(&mut self, state: &mut State<F>, range: Range<usize>, shuffled: bool) -> Result<f64, Error> {
-        let trainer = self.trainer;
-        let settings = &trainer.settings;
-        if !state.buffers.is_empty() {
-            self.buffers_before.copy_from_slice(&state.buffers);
-        }
-        let total = match settings.accumulate {
-            1 => self.batch(state, range.clone(), shuffled),
-            _ => self.batches(state, range.clone(), shuffled),
-        };
-        let is_finite = |group: &Group| finite::all(self.executor, &self.gradient[group.range.clone()]);
-        let whole = total.sum.is_finite()
-            && self.groups.iter().all(is_finite)
-            && finite::all(self.executor, &state.buffers);
-        if !whole {
-            state.buffers.copy_from_slice(&self.buffers_before);
-            if settings.on_not_finite == OnNotFinite::Stop {
-                return Err(self.diverged(state, range, shuffled, total));
-            }
-            self.gradient.fill(F::zero());
-            state.counts.skipped += 1;
-            return Ok(total.mean());
-        }
-        settings.clip.apply(&self.groups, &mut self.gradient);
-        l1(settings.l1, &self.groups, &state.theta, &mut self.gradient);
-        let rate = self.rate(&state.counts, state.counts.steps);
-        let number = state.counts.steps + 1;
-        let moved = (&mut state.theta[..], &mut self.gradient[..]);
-        update(self.executor, trainer.optimizer, &self.groups, (number, rate), moved, &mut state.memory);
-        if let Some(max_norm) = &self.max_norm {
-            max_norm.apply(&mut state.theta);
-        }
-        state.counts.steps = number;
-        state.counts.running += total;
-        if let Some(averaging) = settings.averaging {
-            averaging.after_step(state);
-        }
-        Ok(total.mean())
-    }
-
-    /// The learning rate of a step, counted from 0.
-    fn rate(&self, counts: &Counts, step: u64) -> f64 {
-        self.trainer.schedule.rate(step) * counts.plateau.share
-    }
-
-    /// The loss of one batch, its gradient added to `self.gradient`, which is zero before.
-    #[inline]
-    fn batch(&mut self, state: &mut State<F>, range: Range<usize>, shuffled: bool) -> Total {
-        let trainer = self.trainer;
-        let (workspace, gradient) = (&mut self.workspace, &mut self.gradient);
-        let draw = Draw::new(trainer.settings.seed, state.counts.batches);
-        let ctx = &mut Ctx::train(self.executor, &mut state.buffers, draw);
-        state.counts.batches += 1;
-        let (theta, objective, train) = (&state.theta, trainer.objective, trainer.train);
-        if shuffled {
-            let (inputs, targets) = self.gathered.gather(self.executor, train, &self.order[range]);
-            return objective.gradient(theta, &[inputs], targets, gradient, &mut [None], workspace, ctx);
-        }
-        let (inputs, targets) = train.batch(range);
-        objective.gradient(theta, &[inputs], targets, gradient, &mut [None], workspace, ctx)
-    }
-
-    /// The loss of several batches, the gradient of its mean in `self.gradient`.
-    fn batches(&mut self, state: &mut State<F>, range: Range<usize>, shuffled: bool) -> Total {
-        let size = self.trainer.settings.batch_size;
-        // It is taken out and put back, as `batch` borrows all of the run.
-        let mut accumulated = self.accumulated.take();
-        let mut whole = Total::NONE;
-        for start in range.clone().step_by(size) {
-            let total = self.batch(state, start..range.end.min(start + size), shuffled);
-            whole += total;
-            if let Some(accumulated) = &mut accumulated {
-                accumulated.add(&mut self.gradient, total.terms);
-            }
-        }
-        if let Some(accumulated) = &mut accumulated {
-            accumulated.take_mean(&mut self.gradient, whole.terms);
-        }
-        self.accumulated = accumulated;
-        whole
     }
 
     /// Judges and records an epoch whose last step has been taken, and begins the next.

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use crate::affine::{Affine, RowBack, RowForward};
 use crate::simd::{WORTH_WIDE, wide};
 use crate::{Float, Formula, Rule};
 
@@ -29,12 +30,29 @@ pub trait Activation<F: Float>: fmt::Debug + Send + Sync {
 
     /// The same as text, of an argument that is called `x`.
     fn rule(&self, x: &str) -> Rule;
+
+    /// One row through a small dense layer with this function: the layer's sums and [`forward`](Activation::forward) in one
+    /// call. The default is right for every function.
+    fn row_forward(&self, affine: &Affine, mut row: RowForward<'_, F>) {
+        wide(
+            #[inline(always)]
+            || affine.forward(&mut row),
+        );
+        self.forward(affine.units, row.y);
+    }
+
+    /// The way back of the same: [`backward`](Activation::backward), and what the layer makes of it.
+    fn row_back(&self, affine: &Affine, mut row: RowBack<'_, F>) {
+        self.backward(affine.units, row.z, row.y, row.dy);
+        affine.back_of_sums(&mut row);
+    }
 }
 
 /// A scalar function `y = f(x)` and its derivative, from which the loops over buffers are compiled.
 ///
 /// Both are total: no input but NaN gives NaN. The loops run within [`wide`]: they become vector instructions if both are marked
-/// `#[inline(always)]` and have selections in place of calls and branches, as the functions of [`elementary`](crate::elementary) have.
+/// `#[inline(always)]` and have selections in place of calls and branches, as the functions of [`elementary`](crate::elementary) have. Where
+/// those are called and not inlined, each of their fused multiply-adds is a call of the library.
 pub trait Elementwise: fmt::Debug + Send + Sync {
     /// Whether [`df`](Elementwise::df) reads `x`; if not, it is given NaN there.
     const NEEDS_INPUT: bool;
@@ -55,22 +73,56 @@ impl<F: Float, A: Elementwise> Activation<F> for A {
     }
 
     fn forward(&self, _width: usize, values: &mut [F]) {
-        if values.len() < WORTH_WIDE {
-            return apply_to_few(self, values);
-        }
         wide(
             #[inline(always)]
-            || apply(self, values),
+            || {
+                if values.len() < WORTH_WIDE {
+                    apply_to_few(self, values);
+                } else {
+                    apply(self, values);
+                }
+            },
         );
     }
 
     fn backward(&self, _width: usize, x: &[F], y: &[F], dy: &mut [F]) {
-        if dy.len() < WORTH_WIDE {
-            return apply_backward(self, x, y, dy);
-        }
         wide(
             #[inline(always)]
             || apply_backward(self, x, y, dy),
+        );
+    }
+
+    fn row_forward(&self, affine: &Affine, mut row: RowForward<'_, F>) {
+        wide(
+            #[inline(always)]
+            || {
+                if affine.units < WORTH_WIDE {
+                    return affine.forward_of_few(
+                        &mut row,
+                        #[inline(always)]
+                        |sum| self.f(sum),
+                    );
+                }
+                affine.forward(&mut row);
+                apply(self, row.y);
+            },
+        );
+    }
+
+    fn row_back(&self, affine: &Affine, mut row: RowBack<'_, F>) {
+        wide(
+            #[inline(always)]
+            || {
+                if affine.units < WORTH_WIDE {
+                    return affine.back(
+                        &mut row,
+                        #[inline(always)]
+                        |z, y| self.df(z, y),
+                    );
+                }
+                apply_backward(self, row.z, row.y, row.dy);
+                affine.back_of_sums(&mut row);
+            },
         );
     }
 
@@ -110,11 +162,13 @@ pub(crate) fn apply<F: Float, A: Elementwise>(activation: &A, values: &mut [F]) 
 }
 
 /// The same for a few values. Two at a time, they take the two lanes of the narrowest vectors.
-#[inline]
+#[inline(always)]
 fn apply_to_few<F: Float, A: Elementwise>(activation: &A, values: &mut [F]) {
     let (pairs, last) = values.as_chunks_mut::<2>();
     for pair in pairs {
-        *pair = pair.map(|value| activation.f(value));
+        // Not by `map`, which would not be inlined.
+        let [first, second] = *pair;
+        *pair = [activation.f(first), activation.f(second)];
     }
     for value in last {
         *value = activation.f(*value);

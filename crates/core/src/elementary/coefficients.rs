@@ -18,6 +18,9 @@ pub trait Coefficients: Sized + 'static {
     /// Where `exp` has certainly become 0, and where infinity.
     const EXP_RANGE: (Self, Self);
 
+    /// A `k`, not the least, down to which `2^k exp(r)` is a normal number.
+    const MIN_POWER: Self;
+
     /// Where `exp(x) - 1` has certainly become -1.
     const EXP_M1_MIN: Self;
 
@@ -53,6 +56,7 @@ impl Coefficients for f32 {
     const LN_2_HIGH: Self = 0.693_359_4;
     const LN_2_LOW: Self = -0.000_212_194_44;
     const EXP_RANGE: (Self, Self) = (-104.0, 89.0);
+    const MIN_POWER: Self = -120.0;
     const EXP_M1_MIN: Self = -20.0;
     const TINY: Self = 1e-8;
     const TANH_MAX: Self = 10.0;
@@ -88,6 +92,7 @@ impl Coefficients for f64 {
     const LN_2_HIGH: Self = 6.931_471_803_691_238e-1;
     const LN_2_LOW: Self = 1.908_214_929_270_587_7e-10;
     const EXP_RANGE: (Self, Self) = (-746.0, 710.0);
+    const MIN_POWER: Self = -1000.0;
     const EXP_M1_MIN: Self = -40.0;
     const TINY: Self = 1e-17;
     const TANH_MAX: Self = 22.0;

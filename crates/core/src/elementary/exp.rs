@@ -1,26 +1,39 @@
 //! The exponential function, and what it lacks to 1.
 
-use super::polynomial;
+use super::{four, polynomial_of};
 use crate::Float;
 
-/// `x` as `k log 2 + high + correction`, and `exp` of the two parts of the rest.
+/// `x` as `k log 2 + high - low`, of which `r = high - low` is at most `log 2 / 2` or hardly more.
 struct Reduced<F> {
     /// `k`, a whole number.
     k: F,
     /// `x - k log 2` but for the low bits of log 2: exact.
     high: F,
-    /// `exp(x - k log 2) - 1 - high`, small beside `high`.
-    rest: F,
+    /// `k` times those.
+    low: F,
 }
 
 /// The reduction that both functions share, for an `x` within the range of `exp`.
 #[inline(always)]
 fn reduce<F: Float>(x: F) -> Reduced<F> {
-    let k = (x * F::INVERSE_LN_2 + F::ROUNDER) - F::ROUNDER;
-    let high = x - k * F::LN_2_HIGH;
-    let low = k * F::LN_2_LOW;
-    let r = high - low;
-    Reduced { k, high, rest: r * r * polynomial(r, F::EXP_SERIES) - low }
+    let k = x.mul_add(F::INVERSE_LN_2, F::ROUNDER) - F::ROUNDER;
+    Reduced { k, high: (-k).mul_add(F::LN_2_HIGH, x), low: k * F::LN_2_LOW }
+}
+
+impl<F: Float> Reduced<F> {
+    /// `start + r² (1/2! + r/3! + r²/4! + …)`: what is to be added to `high` for `exp(r) - 1`, if `start` is `-low`.
+    ///
+    /// The first four terms (Estrin, 1960) are added while the rest is still computed, which comes in by one more step:
+    /// a number that waits for this one waits for a third less than by Horner's rule in `r⁴`.
+    #[inline(always)]
+    fn small_terms(&self, start: F) -> F {
+        let r = self.high - self.low;
+        let r2 = r * r;
+        let r4 = r2 * r2;
+        let (first, rest) = F::EXP_SERIES.split_at(4);
+        let sum = r2.mul_add(four(r, r2, first), start);
+        (r2 * r4).mul_add(polynomial_of((r, r2, r4), rest), sum)
+    }
 }
 
 /// `2^k`, for the exponent of a normal number.
@@ -29,10 +42,15 @@ fn power_of_two<F: Float>(k: F) -> F {
     F::power_of_two(k + F::ROUNDER)
 }
 
-/// `x`, not below `min` nor above `max`; NaN stays NaN.
+/// `x`, or `min` if it is below; NaN stays NaN.
 #[inline(always)]
-fn within<F: Float>(x: F, min: F, max: F) -> F {
-    let x = if x < min { min } else { x };
+fn at_least<F: Float>(x: F, min: F) -> F {
+    if x < min { min } else { x }
+}
+
+/// `x`, or `max` if it is above; NaN stays NaN.
+#[inline(always)]
+fn at_most<F: Float>(x: F, max: F) -> F {
     if x > max { max } else { x }
 }
 
@@ -47,21 +65,37 @@ fn within<F: Float>(x: F, min: F, max: F) -> F {
 /// The series is cut after `r^7/7!` (f32; the next term is 5·10⁻⁹) or `r^13/13!` (f64; 4·10⁻¹⁸), 1/12 and 1/27 of half
 /// an ulp.
 ///
-/// `log 2` is the sum of two constants (Cody & Waite, 1980): `k` times the first is exact, and so is `high = x - k ·
-/// first`, as both are multiples of one power of two and nearly equal. `s = 1 + high` loses the low bits of `high`;
-/// they are `high - (s - 1)`, exactly, as `1 > |high|` (Dekker, 1971), and are added to the small terms. So the sum is
-/// rounded once beside errors of a smaller order.
+/// `log 2` is the sum of two constants (Cody & Waite, 1980), and `r = high - low`: `k` times the first is exact, and so is
+/// `high = x - k · first`, as both are multiples of one power of two and nearly equal. `s = 1 + high` loses the low bits of
+/// `high`; they are `high - (s - 1)`, exactly, as `1 > |high|` (Dekker, 1971). These and `-low` are what the small terms are
+/// added to. So the sum is rounded once beside errors of a smaller order.
 ///
 /// `2^k` overflows where `2^k exp(r)` does not yet, and the result may lie below the normal numbers. So it is
-/// multiplied by two halves of the power, of which only the second can round.
+/// multiplied by two halves of the power, of which only the second can round: the first is multiplied into both terms of
+/// the sum, without any error.
 #[inline(always)]
 pub fn exp<F: Float>(x: F) -> F {
     let (min, max) = F::EXP_RANGE;
-    let Reduced { k, high, rest } = reduce(within(x, min, max));
-    let sum = F::one() + high;
-    let lost = high - (sum - F::one());
-    let half = (k * F::of(0.5) + F::ROUNDER) - F::ROUNDER;
-    (sum + (lost + rest)) * power_of_two(half) * power_of_two(k - half)
+    let reduced = reduce(at_most(at_least(x, min), max));
+    let half = reduced.k.mul_add(F::of(0.5), F::ROUNDER) - F::ROUNDER;
+    scaled_exp(&reduced, power_of_two(half)) * power_of_two(reduced.k - half)
+}
+
+/// `exp(x)` for an `x` not above 0 as `e` and a power of two, whose product it is. The power is 1 but where the product
+/// lies below the normal numbers, or nearly: whoever adds 1 need not wait for it.
+#[inline(always)]
+pub(super) fn exp_of_negative<F: Float>(x: F) -> (F, F) {
+    let reduced = reduce(at_least(x, F::EXP_RANGE.0));
+    let normal = at_least(reduced.k, F::MIN_POWER);
+    (scaled_exp(&reduced, power_of_two(normal)), power_of_two(reduced.k - normal))
+}
+
+/// `power · exp(r)`, rounded once.
+#[inline(always)]
+fn scaled_exp<F: Float>(reduced: &Reduced<F>, power: F) -> F {
+    let sum = F::one() + reduced.high;
+    let lost = reduced.high - (sum - F::one());
+    reduced.small_terms(lost - reduced.low).mul_add(power, sum * power)
 }
 
 /// `exp(x) - 1`, within 1.5 ulp of the true number, also near 0 where `exp(x)` is nearly 1.
@@ -75,12 +109,13 @@ pub fn exp<F: Float>(x: F) -> F {
 /// terms; the first is the larger, or 0. Half the power does not overflow where the result does not.
 #[inline(always)]
 pub fn exp_m1<F: Float>(x: F) -> F {
-    let Reduced { k, high, rest } = reduce(within(x, F::EXP_M1_MIN, F::EXP_RANGE.1));
-    let h = power_of_two(k - F::one());
-    let (whole, part) = (h - F::of(0.5), h * high);
+    let reduced = reduce(at_most(at_least(x, F::EXP_M1_MIN), F::EXP_RANGE.1));
+    let h = power_of_two(reduced.k - F::one());
+    let (whole, part) = (h - F::of(0.5), h * reduced.high);
     let sum = whole + part;
     let lost = part - (sum - whole);
-    let result = F::of(2.0) * (sum + (lost + h * rest));
+    let rest = reduced.small_terms(-reduced.low);
+    let result = F::of(2.0) * (sum + h.mul_add(rest, lost));
     // Also the sign of zero.
     if x.abs() < F::TINY { x } else { result }
 }

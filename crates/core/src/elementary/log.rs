@@ -23,7 +23,7 @@ pub fn log_1p_unit<F: Float>(x: F) -> F {
     let v = if is_large { F::of(0.5) * (x - F::one()) } else { x };
     let f = v / (F::of(2.0) + v);
     let f2 = f * f;
-    let log = v - f * (v - (f2 + f2) * polynomial(f2, F::ARTANH_SERIES));
+    let log = (-f).mul_add((-(f2 + f2)).mul_add(polynomial(f2, F::ARTANH_SERIES), v), v);
     if is_large { F::of(LN_2) + log } else { log }
 }
 

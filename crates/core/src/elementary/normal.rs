@@ -26,7 +26,7 @@ pub fn normal<F: Float>(x: F) -> (F, F) {
     let a = x.abs();
     let a = if a > F::NORMAL_MAX { F::NORMAL_MAX } else { a };
     let e = exp(F::of(-0.5) * (a * a));
-    let t = F::one() / (F::one() + F::NORMAL_SLOPE * a);
+    let t = F::one() / F::NORMAL_SLOPE.mul_add(a, F::one());
     let tail = e * (t * polynomial(t + t - F::one(), F::NORMAL_TAIL));
     (if x < F::zero() { tail } else { F::one() - tail }, e * F::of(HEIGHT))
 }

@@ -1,6 +1,6 @@
 //! The logistic function.
 
-use super::exp;
+use super::exp::exp_of_negative;
 use crate::Float;
 
 /// `1 / (1 + exp(-x))`, within 2 ulp of the true number.
@@ -8,17 +8,21 @@ use crate::Float;
 /// # Derivation
 /// With `e = exp(-|x|)`, which cannot overflow:
 /// ```text
-/// x ≥ 0:   1 / (1 + e)
-/// x < 0:   1 / (1 + 1/e) = e / (1 + e) = e - e · e/(1 + e)
+/// x ≥ 0:   1 / (1 + e)                                          = 0 + 1 q,   q = 1 / (1 + e)
+/// x < 0:   1 / (1 + 1/e) = e / (1 + e) = e - e · e/(1 + e)      = e - e q,   q = e / (1 + e)
 /// ```
 /// The second keeps its precision down to the smallest numbers, where `exp(-x)` is infinite. Its last form has the rounded
-/// quotient in the smaller term.
+/// quotient in the smaller term. So both are one division and one fused step, between numbers that the sign selects.
+///
+/// `e` comes as a product with a power of two, which is 1 unless `e` is so small that `1 + e` is 1 with and without it.
 #[inline(always)]
 pub fn sigmoid<F: Float>(x: F) -> F {
-    let e = exp(-x.abs());
+    let (e, power) = exp_of_negative(-x.abs());
     let is_negative = x < F::zero();
-    let quotient = (if is_negative { e } else { F::one() }) / (F::one() + e);
-    if is_negative { e - e * quotient } else { quotient }
+    let select = |negative: F, positive: F| if is_negative { negative } else { positive };
+    let quotient = select(e, F::one()) / (F::one() + e);
+    let e = e * power;
+    select(-e, F::one()).mul_add(quotient, select(e, F::zero()))
 }
 
 #[cfg(test)]

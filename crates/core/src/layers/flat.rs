@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::matmul::{SMALL, add_scaled, dot};
+use crate::affine::{Affine, RowBack, RowForward};
+use crate::matmul::SMALL;
 use crate::{Activation, Float};
 
 /// What a layer is that computes `y = f(x Wᵀ + b)` of all of a sample, and nothing else.
@@ -28,7 +29,8 @@ pub struct Neurons<F> {
 /// dz_l = da_l ⊙ f_l'(z_l)        da_{l-1} = W_lᵀ dz_l           l = L ... 1
 /// dW_l += dz_l a_{l-1}ᵀ          db_l += dz_l
 /// ```
-/// Every sum is in the order that the layers themselves have for products of this size, so the bits are theirs.
+/// Every sum is in the order that the layers themselves have for products of this size, so the bits are theirs. What happens
+/// within a layer is [`Affine`]'s, called by the activation.
 ///
 /// The tape holds, as a chain's does, `z_l`, where `f_l'` needs it, `a_l` and `da_l` of every layer but the last, and `z_L`.
 #[derive(Debug)]
@@ -38,11 +40,12 @@ pub(crate) struct Flat<F> {
 
 #[derive(Debug)]
 struct Part<F> {
-    neurons: Neurons<F>,
+    affine: Affine,
     /// Numbers of `W` and `b`.
     parameters: usize,
     /// Numbers of `z` that are kept for the way back.
     kept: usize,
+    activation: Arc<dyn Activation<F>>,
 }
 
 impl<F: Float> Flat<F> {
@@ -59,12 +62,12 @@ impl<F: Float> Flat<F> {
         for part in hidden {
             let (own, rest_of_theta) = theta.split_at(part.parameters);
             let (z, rest) = tape.split_at_mut(part.kept);
-            let (a, rest) = rest.split_at_mut(part.neurons.units);
-            let (_da, rest) = rest.split_at_mut(part.neurons.units);
-            part.forward(own, x, z, a);
+            let (a, rest) = rest.split_at_mut(part.affine.units);
+            let (_da, rest) = rest.split_at_mut(part.affine.units);
+            part.forward(RowForward { theta: own, x, z, y: a });
             (theta, x, tape) = (rest_of_theta, a, rest);
         }
-        last.forward(theta, x, tape, y);
+        last.forward(RowForward { theta, x, z: tape, y });
     }
 
     /// Both halves of the way back, layer by layer; `dx` is empty where it is not asked for.
@@ -84,92 +87,35 @@ impl<F: Float> Flat<F> {
             let (theta_below, own) = theta.split_at(start);
             let (dtheta_below, own_dtheta) = dtheta.split_at_mut(start);
             let (rest, z) = tape.split_at_mut(tape.len() - part.kept);
-            let (rest, dx) = rest.split_at_mut(rest.len() - below.neurons.units);
-            let (rest, a_below) = rest.split_at_mut(rest.len() - below.neurons.units);
-            part.back(own, [a_below, z, a], da, dx, own_dtheta);
+            let (rest, dx) = rest.split_at_mut(rest.len() - below.affine.units);
+            let (rest, a_below) = rest.split_at_mut(rest.len() - below.affine.units);
+            part.back(RowBack { theta: own, x: a_below, z, y: a, dy: da, dx, dtheta: own_dtheta });
             (theta, dtheta, tape, a, da) = (theta_below, dtheta_below, rest, a_below, dx);
         }
         if let Some(first) = self.parts.first() {
-            first.back(theta, [x, tape, a], da, dx, dtheta);
+            first.back(RowBack { theta, x, z: tape, y: a, dy: da, dx, dtheta });
         }
     }
 }
 
 impl<F: Float> Part<F> {
     fn new(neurons: Neurons<F>) -> Self {
-        let Neurons { inputs, units, bias, ref activation } = neurons;
-        let parameters = units * inputs + if bias { units } else { 0 };
+        let Neurons { inputs, units, bias, activation } = neurons;
+        let affine = Affine { inputs, units, bias };
         let kept = if activation.needs_input() { units } else { 0 };
-        Self { neurons, parameters, kept }
+        Self { affine, parameters: affine.parameters(), kept, activation }
     }
 
     /// `a = f(W x + b)`, with the sums in `z` if they are kept.
     #[inline(always)]
-    fn forward(&self, theta: &[F], x: &[F], z: &mut [F], a: &mut [F]) {
-        let Neurons { inputs, units, ref activation, .. } = self.neurons;
-        known(
-            inputs,
-            #[inline(always)]
-            |inputs| {
-                let (mut w, b) = theta.split_at(units * inputs);
-                for (unit, a) in a.iter_mut().enumerate() {
-                    let (own, rest) = w.split_at(inputs);
-                    *a = b.get(unit).copied().unwrap_or(F::zero()) + dot(own, &x[..inputs]);
-                    w = rest;
-                }
-            },
-        );
-        if self.kept > 0 {
-            z.copy_from_slice(a);
-        }
-        activation.forward(units, a);
+    fn forward(&self, row: RowForward<'_, F>) {
+        self.activation.row_forward(&self.affine, row);
     }
 
     /// `da` becomes `dz = da ⊙ f'(z)`; then `dW += dz xᵀ`, `db += dz`, and `dx = Wᵀ dz` unless it is empty.
     #[inline(always)]
-    fn back(&self, theta: &[F], [x, z, a]: [&[F]; 3], da: &mut [F], dx: &mut [F], dtheta: &mut [F]) {
-        let Neurons { inputs, units, ref activation, .. } = self.neurons;
-        activation.backward(units, z, a, da);
-        let dz = &*da;
-        known(
-            inputs,
-            #[inline(always)]
-            |inputs| {
-                let (mut dw, db) = dtheta.split_at_mut(units * inputs);
-                for (unit, &dz) in dz.iter().enumerate() {
-                    let (own, rest) = dw.split_at_mut(inputs);
-                    add_scaled(dz, &x[..inputs], own);
-                    dw = rest;
-                    if let Some(db) = db.get_mut(unit) {
-                        *db += dz;
-                    }
-                }
-                if dx.is_empty() {
-                    return;
-                }
-                let (dx, mut w) = (&mut dx[..inputs], theta);
-                dx.fill(F::zero());
-                for &dz in dz {
-                    let (own, rest) = w.split_at(inputs);
-                    add_scaled(dz, own, dx);
-                    w = rest;
-                }
-            },
-        );
-    }
-}
-
-/// Calls `work(width)`, for the smallest widths with a constant: loops of so many rounds are compiled without being
-/// loops. In `work` rows are split off one by one: over `chunks_exact` the compiler would make vectors across rows, which
-/// takes it longer to prepare than a few rows take.
-#[inline(always)]
-fn known(width: usize, work: impl FnOnce(usize)) {
-    match width {
-        1 => work(1),
-        2 => work(2),
-        3 => work(3),
-        4 => work(4),
-        _ => work(width),
+    fn back(&self, row: RowBack<'_, F>) {
+        self.activation.row_back(&self.affine, row);
     }
 }
 

@@ -62,7 +62,7 @@ fn sum_of_terms<F: Float, P: Pointwise>(loss: &P, y: &[F], t: &[F]) -> f64 {
 }
 
 /// What [`Loss::gradient`] does, with the same bits, for terms of which no vector is made.
-#[inline]
+#[inline(always)]
 fn gradient_of_few<F: Float, P: Pointwise>(loss: &P, y: &[F], t: &[F], scale: F, dy: &mut [F]) -> f64 {
     let mut sum = 0.0;
     for ((dy, &y), &t) in dy.iter_mut().zip(y).zip(t) {
@@ -89,13 +89,14 @@ impl<F: Float, P: Pointwise> Loss<F> for P {
     }
 
     fn gradient(&self, y: Rows<'_, F>, targets: Targets<'_, F>, scale: F, mut dy: RowsMut<'_, F>) -> f64 {
-        let (y, t, dy) = (y.data(), targets.values().data(), dy.data());
-        if y.len() < WORTH_WIDE {
-            return gradient_of_few(self, y, t, scale, dy);
-        }
         wide(
             #[inline(always)]
             || {
+                // Taken apart in here: a view that is copied was just written, and the copy would wait for that.
+                let (y, t, dy) = (y.data(), targets.values().data(), dy.data());
+                if y.len() < WORTH_WIDE {
+                    return gradient_of_few(self, y, t, scale, dy);
+                }
                 for ((dy, &y), &t) in dy.iter_mut().zip(y).zip(t) {
                     *dy = scale * self.derivative(y, t);
                 }

@@ -147,6 +147,7 @@ impl<F: Float> Weighted<F> {
     }
 
     /// The same of several outputs, or of those that padding is left out of.
+    #[inline(never)] // Or a small net pays for its frame.
     fn gradient_of_parts(
         &self,
         x: Rows<'_, F>,

@@ -69,6 +69,9 @@ impl<F: Float> Optimizer<F> for Sgd {
         let decay = F::of(step.weight_decay(self.weight_decay));
         let momentum = F::of(self.momentum);
         let Some(velocity) = slots.first_mut() else {
+            if decay == F::zero() {
+                return descend(rate, theta, gradient);
+            }
             for (theta, &gradient) in theta.iter_mut().zip(gradient) {
                 *theta -= rate * (gradient + decay * *theta);
             }
@@ -85,6 +88,14 @@ impl<F: Float> Optimizer<F> for Sgd {
                 }
             },
         );
+    }
+}
+
+/// `θ <- θ - η g`.
+#[inline(always)]
+fn descend<F: Float>(rate: F, theta: &mut [F], gradient: &[F]) {
+    for (theta, &gradient) in theta.iter_mut().zip(gradient) {
+        *theta -= rate * gradient;
     }
 }
 

@@ -46,32 +46,45 @@ pub fn update<F: Float>(
     if !numbers.is_empty() {
         optimizer.begin(number, numbers);
     }
-    let count = slots.len();
     let mut end = 0;
     for group in groups {
+        let range = group.range.clone();
         // What is frozen may have a gradient too.
-        gradient[end..group.range.start].fill(F::zero());
-        end = group.range.end;
-        let (theta, gradient) = (&mut theta[group.range.clone()], &mut gradient[group.range.clone()]);
-        // Made where it is handed over: whoever copies what was just written waits for it.
-        let step = || group.step(number, learning_rate, numbers);
-        if theta.len() <= BLOCK && count == 0 {
-            optimizer.update(step(), theta, gradient, &mut []);
+        gradient[end..range.start].fill(F::zero());
+        end = range.end;
+        let (theta, gradient) = (&mut theta[range.clone()], &mut gradient[range]);
+        if theta.len() <= BLOCK && slots.is_empty() {
+            optimizer.update(group.step(number, learning_rate, numbers), theta, gradient, &mut []);
             gradient.fill(F::zero());
-            continue;
-        }
-        let mut views: [&mut [F]; MAX_SLOTS] = from_fn(|_| Default::default());
-        for (view, slot) in views.iter_mut().zip(slots.iter_mut()) {
-            *view = &mut slot[group.range.clone()];
-        }
-        let whole = Piece { theta, gradient, slots: views };
-        if whole.theta.len() < 2 * MIN_PIECE {
-            in_blocks(optimizer, step(), whole, count);
         } else {
-            in_pieces(executor, optimizer, step(), whole, count);
+            let step = (number, learning_rate, &numbers[..]);
+            update_group(executor, optimizer, (group, step), (theta, gradient), slots);
         }
     }
     gradient[end..].fill(F::zero());
+}
+
+/// Moves the parameters of one group, in pieces if they are many.
+#[inline(never)] // Or a step of few parameters pays for its frame.
+fn update_group<F: Float>(
+    executor: &dyn Executor<F>,
+    optimizer: &dyn Optimizer<F>,
+    (group, (number, learning_rate, numbers)): (&Group, (u64, f64, &[f64])),
+    (theta, gradient): (&mut [F], &mut [F]),
+    slots: &mut [Vec<F>],
+) {
+    let count = slots.len();
+    let step = group.step(number, learning_rate, numbers);
+    let mut views: [&mut [F]; MAX_SLOTS] = from_fn(|_| Default::default());
+    for (view, slot) in views.iter_mut().zip(slots) {
+        *view = &mut slot[group.range.clone()];
+    }
+    let whole = Piece { theta, gradient, slots: views };
+    if whole.theta.len() < 2 * MIN_PIECE {
+        in_blocks(optimizer, step, whole, count);
+    } else {
+        in_pieces(executor, optimizer, step, whole, count);
+    }
 }
 
 fn in_pieces<F: Float>(
