@@ -95,16 +95,17 @@ impl Frame {
         rows.before.saturating_sub(last).min(end)..end
     }
 
-    /// The columns of the window that read something else than padding at any of these places of the line; all, unless
-    /// the places are those of a row.
+    /// The columns of the window that read something else than padding at any of these places of the line; all, where
+    /// they go on into the next row.
     #[inline]
     pub(super) fn columns_read(&self, places: Range<usize>) -> Range<usize> {
         let columns = self.window.columns;
-        let (first, last) =
-            (places.start % self.line() / self.samples, (places.end - 1) % self.line() / self.samples);
-        if self.samples == 1 || first > last {
+        let start = places.start % self.line();
+        let end = start + places.len();
+        if end > self.line() {
             return 0..columns.kernel;
         }
+        let (first, last) = (start / self.samples, (end - 1) / self.samples);
         let end = (columns.before + columns.input).saturating_sub(first).min(columns.kernel);
         columns.before.saturating_sub(last).min(end)..end
     }

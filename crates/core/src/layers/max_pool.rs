@@ -190,6 +190,8 @@ impl<F: Float> Layer<F> for MaxPool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::super::Padding;
     use super::*;
     use crate::Inline;
@@ -231,6 +233,30 @@ mod tests {
         assert_eq!(check::forward(&two, &[], &[&x]), [1.0, 7.0]);
         let dx = input_gradient(&two, &x, &[2.0, 3.0]);
         assert_eq!(dx, [2.0, 0.0, 0.0, 3.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+    }
+
+    proptest! {
+        /// Ties and NaN too, of rows of any length.
+        #[test]
+        fn two_by_two_is_as_any_window(
+            [rows, columns] in [2usize..7, 2usize..40],
+            cells in prop::collection::vec(prop_oneof![9 => (-2i8..3).prop_map(f32::from), 1 => Just(f32::NAN)], 240),
+        ) {
+            let axes = shape(&[1, rows, columns]);
+            let pool = MaxPool::two(&axes, &Kernel::new([2, 2]).with_stride([2, 2])).unwrap();
+            let (x, width) = (&cells[..rows * columns], columns / 2);
+            let places = rows / 2 * width;
+            let [mut y, mut expected] = [vec![9.0; places], vec![9.0; places]];
+            quads::maxima((x, columns), (&mut y, width));
+            pool.forward_plane(x, &mut expected);
+            let bits = |numbers: &[f32]| numbers.iter().map(|number| number.to_bits()).collect::<Vec<_>>();
+            prop_assert_eq!(bits(&y), bits(&expected));
+            let dy: Vec<f32> = (1..=places).map(|place| place as f32).collect();
+            let [mut dx, mut expected] = [vec![9.0; x.len()], vec![9.0; x.len()]];
+            quads::backward((x, columns), ([&y, &dy], width), &mut dx);
+            pool.backward_plane(x, &y, &dy, &mut expected);
+            prop_assert_eq!(dx, expected);
+        }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use super::super::correlation::Correlation;
 use super::super::window::{Kernel, Padding, Window};
 use super::*;
+use proptest::prelude::*;
+
 use crate::Inline;
 
 fn numbers<F: Float>(len: usize, seed: usize) -> Vec<F> {
@@ -38,6 +40,9 @@ fn assert_agrees<F: Float>(tolerance: f64) {
         ([9, 7], Padding::Same, [6, 6, 6], [3, 4], 22),
         ([1, 1], cells([1, 2]), [3, 2, 1], [2, 3], 12),
         ([11, 9], cells([1, 4]), [9, 5, 1], [2, 6], 10),
+        // A block that reaches beyond a whole line.
+        ([1, 5], Padding::Same, [1, 2, 1], [1, 3], 17),
+        ([3, 2], Padding::Same, [1, 1, 1], [3, 3], 9),
         ([9, 7], Padding::Same, [6, 6, 6], [3, 4], 4),
         ([9, 7], Padding::Same, [4, 8, 4], [3, 4], 4),
         ([28, 28], cells([2, 2]), [1, 6, 1], [5, 5], 2),
@@ -49,17 +54,27 @@ fn assert_agrees<F: Float>(tolerance: f64) {
         ([20, 18], Padding::Same, [4, 8, 4], [3, 4], 80),
     ] {
         let kernel = Kernel::new(kernel).with_padding(padding);
-        let window = Window::over("conv2d", &kernel, size).unwrap();
-        let map = || Correlation::new(window, channels, maps, groups).unwrap();
-        let widths = [channels * window.inputs(), maps * window.outputs()];
-        let biases = if rows % 2 == 0 { [channels, maps] } else { [0; 2] };
-        let found = results::<F>(&map(), widths, biases, rows);
-        let expected = results::<F>(&map().unfolding(), widths, biases, rows);
-        for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
-            let (found, expected) = (found.as_f64(), expected.as_f64());
-            let close = (found - expected).abs() <= tolerance * (1.0 + expected.abs());
-            assert!(close, "{found} is not {expected}: {window:?}, {channels}, {maps}, {groups}");
-        }
+        agrees::<F>(size, &kernel, [channels, maps, groups], rows, tolerance);
+    }
+}
+
+fn agrees<F: Float>(
+    size: [usize; 2],
+    kernel: &Kernel,
+    [channels, maps, groups]: [usize; 3],
+    rows: usize,
+    tolerance: f64,
+) {
+    let window = Window::over("conv2d", kernel, size).unwrap();
+    let map = || Correlation::new(window, channels, maps, groups).unwrap();
+    let widths = [channels * window.inputs(), maps * window.outputs()];
+    let biases = if rows.is_multiple_of(2) { [channels, maps] } else { [0; 2] };
+    let found = results::<F>(&map(), widths, biases, rows);
+    let expected = results::<F>(&map().unfolding(), widths, biases, rows);
+    for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
+        let (found, expected) = (found.as_f64(), expected.as_f64());
+        let close = (found - expected).abs() <= tolerance * (1.0 + expected.abs());
+        assert!(close, "{found} is not {expected}: {window:?}, {channels}, {maps}, {groups}");
     }
 }
 
@@ -124,5 +139,22 @@ fn a_sample_has_the_same_bits_alone_and_among_others() {
             let alone = product(Rows::new(&all[row * x..][..x], x));
             assert!(alone.iter().zip(together).all(|(a, b)| a.to_bits() == b.to_bits()), "{window:?}, {row}");
         }
+    }
+}
+
+proptest! {
+    #[test]
+    fn agrees_with_unfolding_on_any_shape(
+        size in [1usize..10, 1usize..12],
+        kernel in [1usize..5, 1usize..5],
+        padding in [0usize..4, 0usize..4],
+        (channels, maps, groups) in (1usize..4, 1usize..8, 1usize..3),
+        rows in 1usize..20,
+    ) {
+        let fits = |axis: usize| kernel[axis] <= size[axis] + 2 * padding[axis];
+        prop_assume!(fits(0) && fits(1));
+        let kernel = Kernel::new(kernel).with_padding(Padding::Cells(padding));
+        agrees::<f32>(size, &kernel, [channels * groups, maps * groups, groups], rows, 1e-4);
+        agrees::<f64>(size, &kernel, [channels * groups, maps * groups, groups], rows, 1e-12);
     }
 }
