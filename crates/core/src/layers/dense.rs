@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Neurons;
 use crate::executor::for_each_tile;
+use crate::simd::wide;
 use crate::{
     Activation, Ctx, Derivation, Error, Executor, Fans, Float, Initializer, Layer, Parameter, Pass, Role,
     Rows, RowsMut, Shape, TapeLen, activation, matmul,
@@ -263,9 +264,14 @@ impl<F: Float> Layer<F> for Dense<F> {
         let (dw, db) = dtheta.split_at_mut(width * inputs);
         matmul::tiles::add_dzt_x(ctx.executor, dz, x, RowsMut::counted(dw, width, inputs));
         if self.bias {
-            for dz in dz.iter() {
-                db.iter_mut().zip(dz).for_each(|(db, &dz)| *db += dz);
-            }
+            wide(
+                #[inline(always)]
+                || {
+                    for dz in dz.iter() {
+                        db.iter_mut().zip(dz).for_each(|(db, &dz)| *db += dz);
+                    }
+                },
+            );
         }
     }
 }

@@ -15,7 +15,7 @@ const MIN_PIECE: usize = 1 << 14;
 const MAX_PIECES: usize = 16;
 
 /// Parameters that are moved before their gradients are set to zero, which are then still in the nearest cache.
-const BLOCK: usize = 1 << 10;
+const BLOCK: usize = 1 << 12;
 
 /// What one thread works on.
 struct Piece<'a, F> {
