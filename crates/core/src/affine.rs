@@ -31,7 +31,7 @@ pub struct RowForward<'a, F> {
 
 /// What the way back of one row reads and writes.
 #[derive(Debug)]
-pub struct RowBack<'a, F> {
+pub struct RowBackward<'a, F> {
     /// `W`, then `b`.
     pub theta: &'a [F],
     /// The inputs.
@@ -50,7 +50,7 @@ pub struct RowBack<'a, F> {
 
 impl Affine {
     /// Numbers of `W` and `b`.
-    pub fn parameters(&self) -> usize {
+    pub(crate) fn parameters(&self) -> usize {
         self.units * self.inputs + if self.bias { self.units } else { 0 }
     }
 
@@ -58,7 +58,9 @@ impl Affine {
     #[inline(always)]
     pub(crate) fn forward<F: Float>(&self, row: &mut RowForward<'_, F>) {
         let mut sums = self.sums(row.theta, row.x);
-        row.y.iter_mut().for_each(|y| *y = sums.next());
+        for y in row.y.iter_mut() {
+            *y = sums.next();
+        }
         if !row.z.is_empty() {
             row.z.copy_from_slice(row.y);
         }
@@ -95,25 +97,25 @@ impl Affine {
     /// `dW += dz xᵀ`, `db += dz`, and `dx = Wᵀ dz` unless it is empty, with `dz = dy ⊙ slope(z, y)`, which is left in `dy`.
     /// Where `z` is not kept, `slope` is given NaN.
     #[inline(always)]
-    pub(crate) fn back<F: Float>(&self, row: &mut RowBack<'_, F>, slope: impl Fn(F, F) -> F) {
+    pub(crate) fn backward<F: Float>(&self, row: &mut RowBackward<'_, F>, slope: impl Fn(F, F) -> F) {
         match self.inputs {
-            1 => self.back_to::<F, 1>(row, slope),
-            2 => self.back_to::<F, 2>(row, slope),
-            3 => self.back_to::<F, 3>(row, slope),
-            4 => self.back_to::<F, 4>(row, slope),
+            1 => self.backward_to::<F, 1>(row, slope),
+            2 => self.backward_to::<F, 2>(row, slope),
+            3 => self.backward_to::<F, 3>(row, slope),
+            4 => self.backward_to::<F, 4>(row, slope),
             _ => {
                 let (mut z, mut y) = (row.z.iter(), row.y.iter());
                 for dy in row.dy.iter_mut() {
                     *dy *= slope(next_or_nan(&mut z), next_or_nan(&mut y));
                 }
-                self.back_to_many(row);
+                self.backward_to_many(row);
             }
         }
     }
 
     /// The same for so few inputs that all that belongs to them is kept in registers.
     #[inline(always)]
-    fn back_to<F: Float, const N: usize>(&self, row: &mut RowBack<'_, F>, slope: impl Fn(F, F) -> F) {
+    fn backward_to<F: Float, const N: usize>(&self, row: &mut RowBackward<'_, F>, slope: impl Fn(F, F) -> F) {
         let (dw, db) = row.dtheta.split_at_mut(self.units * N);
         let (mut w, mut dw, mut db) = (row.theta, dw, db.iter_mut());
         let (x, mut sums) = (copied::<F, N>(row.x), [F::zero(); N]);
@@ -137,8 +139,8 @@ impl Affine {
 
     /// The same from `dz` in `dy`.
     #[inline(always)]
-    pub(crate) fn back_of_sums<F: Float>(&self, row: &mut RowBack<'_, F>) {
-        self.back(
+    pub(crate) fn backward_of_sums<F: Float>(&self, row: &mut RowBackward<'_, F>) {
+        self.backward(
             row,
             #[inline(always)]
             |_, _| F::one(),
@@ -146,7 +148,7 @@ impl Affine {
     }
 
     #[inline(always)]
-    fn back_to_many<F: Float>(&self, row: &mut RowBack<'_, F>) {
+    fn backward_to_many<F: Float>(&self, row: &mut RowBackward<'_, F>) {
         let (mut dw, db) = row.dtheta.split_at_mut(self.units * self.inputs);
         for &dz in &*row.dy {
             let (own, rest) = dw.split_at_mut(self.inputs);

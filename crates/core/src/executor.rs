@@ -3,7 +3,7 @@
 //! Core knows no threads. A layer cuts the buffer that it writes at places that are a function of shapes alone and
 //! lends each piece to one call of a closure; whoever hands in the [`Executor`] decides which thread makes the call.
 //! As every number is written by one call, from start to end, in an order that no thread count changes, results are
-//! the same bits for any executor. No gradient is ever summed across threads.
+//! the same bits for any executor. What is summed in parts is cut by shapes alone, and one call adds the parts in their order.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -29,7 +29,7 @@ mod shape;
 pub mod simd;
 
 pub use activation::{Activation, Elementwise};
-pub use affine::{Affine, RowBack, RowForward};
+pub use affine::{Affine, RowBackward, RowForward};
 pub use context::{Buffer, Ctx, Draw, Mode, buffer_count, initial_buffers};
 pub use derivation::{Derivation, Formula, Rule, Symbol};
 pub use error::Error;

@@ -274,7 +274,7 @@ impl<F: Float> Objective<F> {
         let y_row = Rows::counted(y, 1, width);
         let total = self.loss.gradient(x, y_row, targets, RowsMut::counted(dy, 1, width), totals);
         let dx = dx[0].as_mut().map_or(&mut [][..], RowsMut::data);
-        flat.back(theta, (x.data(), y, tape), dy, dx, dtheta);
+        flat.backward(theta, (x.data(), y, tape), dy, dx, dtheta);
         total
     }
 

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::affine::{Affine, RowBack, RowForward};
+use crate::affine::{Affine, RowBackward, RowForward};
 use crate::simd::{WORTH_WIDE, wide};
 use crate::{Float, Formula, Rule};
 
@@ -42,9 +42,9 @@ pub trait Activation<F: Float>: fmt::Debug + Send + Sync {
     }
 
     /// The way back of the same: [`backward`](Activation::backward), and what the layer makes of it.
-    fn row_back(&self, affine: &Affine, mut row: RowBack<'_, F>) {
+    fn row_backward(&self, affine: &Affine, mut row: RowBackward<'_, F>) {
         self.backward(affine.units, row.z, row.y, row.dy);
-        affine.back_of_sums(&mut row);
+        affine.backward_of_sums(&mut row);
     }
 }
 
@@ -109,19 +109,19 @@ impl<F: Float, A: Elementwise> Activation<F> for A {
         );
     }
 
-    fn row_back(&self, affine: &Affine, mut row: RowBack<'_, F>) {
+    fn row_backward(&self, affine: &Affine, mut row: RowBackward<'_, F>) {
         wide(
             #[inline(always)]
             || {
                 if affine.units < WORTH_WIDE {
-                    return affine.back(
+                    return affine.backward(
                         &mut row,
                         #[inline(always)]
                         |z, y| self.df(z, y),
                     );
                 }
                 apply_backward(self, row.z, row.y, row.dy);
-                affine.back_of_sums(&mut row);
+                affine.backward_of_sums(&mut row);
             },
         );
     }

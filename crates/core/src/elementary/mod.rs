@@ -50,7 +50,7 @@ fn polynomial_of<F: Float>((x, x2, x4): (F, F, F), c: &'static [F]) -> F {
     sum
 }
 
-/// The first four terms, or all, if there are less.
+/// The first four terms, or all, if there are fewer.
 #[inline(always)]
 fn four<F: Float>(x: F, x2: F, c: &'static [F]) -> F {
     let two = |i: usize| if i + 1 < c.len() { c[i + 1].mul_add(x, c[i]) } else { c[i] };

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::frame::Frame;
-use super::sliding::{MAPS, blocks, fill, lanes, slack, wide};
+use super::sliding::{Block, MAPS, blocks, fill, lanes, slack};
 use crate::simd::{FusedWork, Vectors};
 use crate::{Float, Rows};
 
@@ -34,7 +34,6 @@ fn parts<F: Float>(frame: &Frame) -> impl Iterator<Item = Range<usize>> {
 }
 
 /// The samples of a pass side by side, as many as a vector of 32 bytes has lanes, and the part of each that is meant.
-#[derive(Clone)]
 pub(super) struct Samples<'a, F> {
     pub(super) rows: Rows<'a, F>,
     pub(super) part: Range<usize>,
@@ -189,77 +188,68 @@ impl<F: Float> WeightSums<'_, F> {
                     interleave::<F, S>(dz, &mut line[..at.len() * S]);
                 }
                 let sums = &mut sums[first * strip..][..count * strip];
-                let block = Block { frame, rows: rows.clone(), x, dz: lines, sums };
-                match count {
-                    1 => block.add::<V, 1, { wide(1) }>(vectors),
-                    2 => block.add::<V, 2, { wide(2) }>(vectors),
-                    3 => block.add::<V, 3, { wide(3) }>(vectors),
-                    4 => block.add::<V, 4, { wide(4) }>(vectors),
-                    5 => block.add::<V, 5, { wide(5) }>(vectors),
-                    _ => block.add::<V, 6, { wide(6) }>(vectors),
-                }
+                let runs = rows.clone().enumerate().map(|(at, row)| (row * frame.line(), at * frame.row()));
+                let dz = (&*lines, len);
+                Block { frame, runs, len: frame.row(), first_tap: 0, x, dz, sums }.add_maps(vectors, count);
             }
         }
     }
 }
 
-/// [`WeightSums`] of a block of maps at some rows of places, whose lines are filled.
-struct Block<'a, F> {
-    frame: &'a Frame,
-    rows: Range<usize>,
-    x: &'a [F],
-    dz: &'a [F],
-    sums: &'a mut [F],
-}
+#[cfg(test)]
+mod tests {
+    use super::super::sliding::pack;
+    use super::super::window::{Kernel, Padding, Window};
+    use super::*;
+    use crate::simd::Separate;
 
-impl<F: Float> Block<'_, F> {
-    /// All taps of `M` maps, `T` taps at a time.
-    #[inline(always)]
-    fn add<V: Vectors<F>, const M: usize, const T: usize>(mut self, vectors: V) {
-        let taps = self.sums.len() / (M * lanes::<F>());
-        let mut tap = 0;
-        while tap < taps {
-            if taps - tap >= T {
-                self.add_taps::<V, M, T>(vectors, tap);
-                tap += T;
-            } else {
-                self.add_taps::<V, M, 1>(vectors, tap);
-                tap += 1;
+    fn numbers<F: Float>(len: usize, seed: usize) -> Vec<F> {
+        (0..len).map(|i| F::of(((i * 7919 + seed * 31) % 1009) as f64 / 1009.0 - 0.5)).collect()
+    }
+
+    fn run<F: Float>(is_fused: bool, work: impl FusedWork<F>) {
+        if is_fused {
+            F::fused(work);
+        } else {
+            work.run(Separate);
+        }
+    }
+
+    /// A product and the weight gradient of one vector of samples.
+    fn results<F: Float>(maps: usize, is_fused: bool) -> [Vec<F>; 2] {
+        let kernel = Kernel::new([3, 2]).with_padding(Padding::Same);
+        let window = Window::over("conv2d", &kernel, [5, 9]).unwrap();
+        let frame = &Frame::new(window).unwrap().of_samples(lanes::<F>());
+        let (channels, taps, samples) = (2, 12, lanes::<F>());
+        let (x_len, z_len) = (channels * frame.inputs(), maps * frame.places());
+        let (x, dz) = (numbers::<F>(samples * x_len, 1), numbers::<F>(samples * z_len, 2));
+        let (w, mut packed) = (numbers::<F>(maps * taps, 3), vec![F::nan(); maps * taps]);
+        pack(maps, taps, |map, tap| w[map * taps + tap], &mut packed);
+        let mut framed = vec![F::zero(); channels * frame.plane() + slack::<F>()];
+        let mut scratch = vec![F::nan(); lines::<F>(frame)];
+        let (mut z, mut sums) = (vec![F::nan(); dz.len()], vec![F::zero(); w.len() * lanes::<F>()]);
+        let rows = Samples { rows: Rows::new(&x, x_len), part: 0..x_len };
+        run(is_fused, Framing { frame, samples: rows, framed: &mut framed });
+        let bias = &numbers::<F>(maps, 4)[..];
+        let (z_part, lines) = ((&mut z[..], 0), &mut scratch[..]);
+        run(is_fused, Product { frame, maps, w: &packed, x: &framed, bias, z: z_part, lines });
+        let dz = Samples { rows: Rows::new(&dz, z_len), part: 0..z_len };
+        run(is_fused, WeightSums { frame, x: &framed, dz, sums: &mut sums, lines });
+        [z, sums.chunks_exact(lanes::<F>()).map(|lanes| lanes.iter().copied().sum()).collect()]
+    }
+
+    fn assert_same<F: Float>(tolerance: f64) {
+        for maps in 1..=9 {
+            let (fused, separate) = (results::<F>(maps, true), results::<F>(maps, false));
+            for (fused, separate) in fused.iter().flatten().zip(separate.iter().flatten()) {
+                assert!((fused.as_f64() - separate.as_f64()).abs() < tolerance, "{fused} {separate} {maps}");
             }
         }
     }
 
-    /// `T` taps of `M` maps, from `first` on.
-    #[inline(always)]
-    fn add_taps<V: Vectors<F>, const M: usize, const T: usize>(&mut self, vectors: V, first: usize) {
-        let (strip, len, row_len) = (self.sums.len() / M, self.dz.len() / MAPS, self.frame.row());
-        let at = |map: usize, tap: usize| map * strip + (first + tap) * lanes::<F>();
-        let mut sums: [[V::Vector; T]; M] = std::array::from_fn(|map| {
-            std::array::from_fn(|tap| vectors.split(&self.sums[at(map, tap)..])[0])
-        });
-        let offsets: [usize; T] = std::array::from_fn(|tap| self.frame.offset(first + tap));
-        for (index, row) in self.rows.clone().enumerate() {
-            let start = row * self.frame.line();
-            let x: [&[V::Vector]; T] =
-                std::array::from_fn(|tap| vectors.split(&self.x[offsets[tap] + start..][..row_len]));
-            let dz: [&[V::Vector]; M] =
-                std::array::from_fn(|map| vectors.split(&self.dz[map * len + index * row_len..][..row_len]));
-            let count = x[0].len();
-            let (x, dz) = (x.map(|x| &x[..count]), dz.map(|dz| &dz[..count]));
-            for at in 0..count {
-                let x: [V::Vector; T] = std::array::from_fn(|tap| x[tap][at]);
-                for map in 0..M {
-                    let dz = dz[map][at];
-                    for tap in 0..T {
-                        sums[map][tap] = vectors.mul_add(dz, x[tap], sums[map][tap]);
-                    }
-                }
-            }
-        }
-        for (map, sums) in sums.iter().enumerate() {
-            for (tap, &sum) in sums.iter().enumerate() {
-                vectors.split_mut(&mut self.sums[at(map, tap)..])[0] = sum;
-            }
-        }
+    #[test]
+    fn is_the_same_fused_and_in_narrower_vectors() {
+        assert_same::<f32>(1e-4);
+        assert_same::<f64>(1e-12);
     }
 }

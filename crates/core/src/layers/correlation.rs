@@ -201,7 +201,7 @@ impl Correlation {
         });
     }
 
-    /// `dw += Σ_rows dz Xᵀ`. A tile of `dwᵀ`, rows of `maps` numbers, sums over all rows: no sum is ever cut.
+    /// `dw += Σ_rows dz Xᵀ`. A tile of `dwᵀ`, rows of `maps` numbers, sums over all rows: no sum is cut.
     pub(super) fn add_weight_gradient<F: Float>(
         &self,
         executor: &dyn Executor<F>,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::affine::{Affine, RowBack, RowForward};
+use crate::affine::{Affine, RowBackward, RowForward};
 use crate::matmul::SMALL;
 use crate::{Activation, Float};
 
@@ -71,7 +71,7 @@ impl<F: Float> Flat<F> {
     }
 
     /// Both halves of the way back, layer by layer; `dx` is empty where it is not asked for.
-    pub(crate) fn back(
+    pub(crate) fn backward(
         &self,
         theta: &[F],
         (x, y, tape): (&[F], &[F], &mut [F]),
@@ -89,11 +89,11 @@ impl<F: Float> Flat<F> {
             let (rest, z) = tape.split_at_mut(tape.len() - part.kept);
             let (rest, dx) = rest.split_at_mut(rest.len() - below.affine.units);
             let (rest, a_below) = rest.split_at_mut(rest.len() - below.affine.units);
-            part.back(RowBack { theta: own, x: a_below, z, y: a, dy: da, dx, dtheta: own_dtheta });
+            part.backward(RowBackward { theta: own, x: a_below, z, y: a, dy: da, dx, dtheta: own_dtheta });
             (theta, dtheta, tape, a, da) = (theta_below, dtheta_below, rest, a_below, dx);
         }
         if let Some(first) = self.parts.first() {
-            first.back(RowBack { theta, x, z: tape, y: a, dy: da, dx, dtheta });
+            first.backward(RowBackward { theta, x, z: tape, y: a, dy: da, dx, dtheta });
         }
     }
 }
@@ -114,8 +114,8 @@ impl<F: Float> Part<F> {
 
     /// `da` becomes `dz = da ⊙ f'(z)`; then `dW += dz xᵀ`, `db += dz`, and `dx = Wᵀ dz` unless it is empty.
     #[inline(always)]
-    fn back(&self, row: RowBack<'_, F>) {
-        self.activation.row_back(&self.affine, row);
+    fn backward(&self, row: RowBackward<'_, F>) {
+        self.activation.row_backward(&self.affine, row);
     }
 }
 

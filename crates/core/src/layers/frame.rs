@@ -117,8 +117,9 @@ impl Frame {
         channel * self.plane() + row * self.line() + column * self.samples
     }
 
-    /// Copies channels into their frames; what is around them stays.
+    /// Copies channels of a sample alone into their frames; what is around them stays.
     pub(super) fn copy_inside<F: Float>(&self, x: &[F], framed: &mut [F]) {
+        debug_assert_eq!(self.samples, 1);
         let Window { rows, columns } = self.window;
         if columns.input == self.line() {
             let (step, len) = (self.plane(), self.window.inputs());
@@ -154,6 +155,7 @@ impl Frame {
 
     /// Spreads the rows of a map along a line; what is between them stays.
     pub(super) fn copy_to_line<F: Float>(&self, z: &[F], line: &mut [F]) {
+        debug_assert_eq!(self.samples, 1);
         let width = self.window.columns.output;
         for (z, line) in z.chunks_exact(width).zip(line.chunks_mut(self.line())) {
             copy(z, &mut line[..width]);
@@ -163,6 +165,7 @@ impl Frame {
     /// Adds the places of a line to a map.
     #[inline(always)]
     pub(super) fn add_line<F: Float>(&self, line: &[F], z: &mut [F]) {
+        debug_assert_eq!(self.samples, 1);
         let width = self.window.columns.output;
         for (z, line) in z.chunks_exact_mut(width).zip(line.chunks(self.line())) {
             z.iter_mut().zip(&line[..width]).for_each(|(z, &line)| *z += line);

@@ -5,7 +5,7 @@ mod weight_tiles;
 
 use std::ops::Range;
 
-use direction::Direction;
+use direction::{Direction, makes_tiles};
 use weight_tiles::{WEIGHT_TILES, WeightTiles};
 
 use super::abreast::{self, Framing, Samples};
@@ -39,12 +39,12 @@ const MAX_SUMS: usize = 1 << 16;
 /// six maps times two taps along the line; each lane of a sum adds the places of its number, and lanes are added after the
 /// last row of the batch. So weights lie as `[map blocks, taps, maps of a block]`, and sums as `[maps, taps, lanes]`.
 ///
-/// The weight gradient is cut into tiles of maps, so that what a tile prepares of `z` is prepared once, and where there are few
+/// Its weight gradient is cut into tiles of maps, so that what a tile prepares of `z` is prepared once, and where there are few
 /// maps of taps too.
 ///
 /// # Samples side by side
-/// As many samples as a vector has lanes may lie side by side (`abreast.rs`), so that a vector holds one place of each: no place between
-/// two rows is computed, and every read is aligned. Laying them out and apart again costs about two numbers' copying for
+/// As many samples as a vector has lanes may lie side by side (`abreast.rs`), so that a vector holds one place of each: only what
+/// fills a block is computed beyond a row, and every read is aligned. Laying them out and apart again costs about two numbers' copying for
 /// each input and output, so a product does it where rows are short, and the weight gradient, whose lanes and taps gain the
 /// more, wherever the frames fit. A place is the same sum either way, term by term, so a sample alone has the bits that it has in a batch.
 #[derive(Debug)]
@@ -143,9 +143,10 @@ impl Framed {
         let width = self.groups * maps * frame.places();
         let work = packed.len().saturating_mul(frame.places());
         let rows = z.len() / width;
-        let side = direction.product_side_by_side::<F>(rows);
+        let tile = even_tile(rows, work);
+        let side = direction.product_side_by_side::<F>(rows, rows.div_ceil(tile));
         let at_once = if side.is_some() { lanes::<F>() } else { 1 };
-        let tile = (width, even_tile(rows, work).next_multiple_of(at_once));
+        let tile = (width, tile.next_multiple_of(at_once));
         let patch = direction.patch::<F>().max(direction.patch_side_by_side::<F>());
         for_each_tile_with(executor, z, tile, (scratch, patch), |first, z, patch| {
             let count = z.len() / width;
@@ -165,14 +166,14 @@ impl Framed {
     /// [`run`](Self::run), sample by sample.
     fn run_alone<F: Float>(
         &self,
-        Direction { frame, channels, maps }: Direction,
+        direction: Direction,
         (packed, x): (&[F], Rows<'_, F>),
         z: &mut [F],
         patch: &mut [F],
         (bias, finish): (&[F], &impl RowStep<F>),
     ) {
         let weights = packed.len() / self.groups;
-        let direction = Direction { frame, channels, maps };
+        let Direction { frame, maps, .. } = direction;
         let patch = &mut patch[..direction.patch::<F>()];
         patch.fill(F::zero());
         let (framed, lines) = patch.split_at_mut(direction.framed::<F>());
@@ -215,7 +216,7 @@ impl Framed {
         }
     }
 
-    /// As [`Correlation::add_weight_gradient`](super::correlation::Correlation::add_weight_gradient), with tiles of maps.
+    /// As [`Correlation::add_weight_gradient`](super::correlation::Correlation::add_weight_gradient), in tiles.
     pub(super) fn add_weight_gradient<F: Float>(
         &self,
         executor: &dyn Executor<F>,
@@ -224,7 +225,7 @@ impl Framed {
         scratch: &mut [F],
     ) {
         if let Some(side) = self.there.side_by_side::<F>().filter(|_| x.len() >= lanes::<F>()) {
-            return self.add_side_by_side(side, executor, (x, dz), dw, scratch);
+            return self.add_gradient_side_by_side(side, executor, (x, dz), dw, scratch);
         }
         let (maps, taps) = (self.groups * self.there.maps, self.taps());
         let work = x.len().saturating_mul(self.there.frame.places()).saturating_mul(self.weights());
@@ -253,8 +254,8 @@ impl Framed {
     /// [`add_weight_gradient`](Self::add_weight_gradient) of as many samples side by side as a vector has lanes.
     ///
     /// Tiles are of rows, so that everything is laid out once, and their sums are added in the order of the rows. Where
-    /// weights are many, they are of maps.
-    fn add_side_by_side<F: Float>(
+    /// weights are many or rows few, they are of maps.
+    fn add_gradient_side_by_side<F: Float>(
         &self,
         side: Direction,
         executor: &dyn Executor<F>,
@@ -267,13 +268,13 @@ impl Framed {
         let work = rows.saturating_mul(self.there.frame.places()).saturating_mul(self.weights());
         let tiles = (work / (MIN_TILE_WORK / 2)).clamp(1, WEIGHT_TILES);
         let patch = side.patch_side_by_side::<F>().max(self.there.samples() * self.there.patch::<F>());
-        if self.has_few_weights::<F>() {
+        if self.has_few_weights::<F>() && makes_tiles::<F>(rows, tiles) {
             let tile = rows.div_ceil(tiles).next_multiple_of(lanes::<F>());
             let (sums, scratch) = scratch.split_at_mut(rows.div_ceil(tile) * len);
             for_each_tile_with(executor, sums, (len, 1), (scratch, patch), |index, sums, patch| {
                 let count = tile.min(rows - index * tile);
                 let (x, dz) = (x.slice(index * tile, count), dz.slice(index * tile, count));
-                self.sum_side_by_side(side, 0..maps, (x, dz), sums, patch);
+                self.gradient_side_by_side(side, 0..maps, (x, dz), sums, patch);
             });
             let (sums, others) = sums.split_at_mut(len);
             others.chunks_exact(len).for_each(|tile| add(tile, sums));
@@ -281,7 +282,7 @@ impl Framed {
             let (sums, scratch) = scratch.split_at_mut(len);
             let tile = if tiles > 1 { self.tiles.maps } else { maps };
             for_each_tile_with(executor, sums, (strip, tile), (scratch, patch), |first, sums, patch| {
-                self.sum_side_by_side(side, first..first + sums.len() / strip, (x, dz), sums, patch);
+                self.gradient_side_by_side(side, first..first + sums.len() / strip, (x, dz), sums, patch);
             });
         }
         let sums = scratch[..len].chunks_exact(lanes::<F>());
@@ -289,7 +290,7 @@ impl Framed {
     }
 
     /// The sums of some maps at all taps, over all rows; of those that fill no vector one after the other.
-    fn sum_side_by_side<F: Float>(
+    fn gradient_side_by_side<F: Float>(
         &self,
         side: Direction,
         maps: Range<usize>,

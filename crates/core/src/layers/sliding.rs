@@ -17,7 +17,7 @@ pub(super) const fn lanes<F: Float>() -> usize {
 /// Vectors of places, or taps, that go with so many maps. Their sums, the vectors themselves and a weight must fit the 16
 /// registers of AVX2 with one to spare, or the compiler keeps a sum in memory, which halves the speed; and eight sums
 /// are needed to hide the time that a multiply-add takes.
-pub(super) const fn wide(maps: usize) -> usize {
+const fn wide(maps: usize) -> usize {
     match maps {
         1 => 8,
         2 => 4,
@@ -197,30 +197,44 @@ impl<F: Float> FusedWork<F> for WeightSums<'_, F> {
                 dz.zip(lines.chunks_exact_mut(len)).for_each(|(dz, line)| frame.copy_to_line(dz, line));
             }
             let sums = &mut sums[first * strip..][..count * strip];
-            let block = Block { frame, samples, first_tap: taps.start, x, dz: lines, sums };
-            match count {
-                1 => block.add::<V, 1, { wide(1) }>(vectors),
-                2 => block.add::<V, 2, { wide(2) }>(vectors),
-                3 => block.add::<V, 3, { wide(3) }>(vectors),
-                4 => block.add::<V, 4, { wide(4) }>(vectors),
-                5 => block.add::<V, 5, { wide(5) }>(vectors),
-                _ => block.add::<V, 6, { wide(6) }>(vectors),
-            }
+            let (x_step, dz_step) = (x.len() / samples, lines.len() / samples);
+            let runs = (0..samples).map(|sample| (sample * x_step, sample * dz_step));
+            let (dz, first_tap) = ((&*lines, len), taps.start);
+            Block { frame, runs, len: frame.reach(), first_tap, x, dz, sums }.add_maps(vectors, count);
         }
     }
 }
 
-/// [`WeightSums`] of a block of maps, whose lines are filled.
-struct Block<'a, F> {
-    frame: &'a Frame,
-    samples: usize,
-    first_tap: usize,
-    x: &'a [F],
-    dz: &'a [F],
-    sums: &'a mut [F],
+/// Adds runs of places to the partial sums of the weight gradient of a block of maps.
+pub(super) struct Block<'a, F, R> {
+    pub(super) frame: &'a Frame,
+    /// Where each run begins in `x`, of a tap at the first place, and in the line of the first map.
+    pub(super) runs: R,
+    /// Numbers of a run; what is read beyond, up to a whole vector, is zero in `dz`.
+    pub(super) len: usize,
+    /// The tap of the first sums.
+    pub(super) first_tap: usize,
+    pub(super) x: &'a [F],
+    /// A line for each map, and numbers from one to the next.
+    pub(super) dz: (&'a [F], usize),
+    /// `[maps, taps, lanes]`.
+    pub(super) sums: &'a mut [F],
 }
 
-impl<F: Float> Block<'_, F> {
+impl<F: Float, R: Iterator<Item = (usize, usize)> + Clone> Block<'_, F, R> {
+    /// All taps of so many maps.
+    #[inline(always)]
+    pub(super) fn add_maps<V: Vectors<F>>(self, vectors: V, maps: usize) {
+        match maps {
+            1 => self.add::<V, 1, { wide(1) }>(vectors),
+            2 => self.add::<V, 2, { wide(2) }>(vectors),
+            3 => self.add::<V, 3, { wide(3) }>(vectors),
+            4 => self.add::<V, 4, { wide(4) }>(vectors),
+            5 => self.add::<V, 5, { wide(5) }>(vectors),
+            _ => self.add::<V, 6, { wide(6) }>(vectors),
+        }
+    }
+
     /// All taps of `M` maps, `T` taps at a time.
     #[inline(always)]
     fn add<V: Vectors<F>, const M: usize, const T: usize>(mut self, vectors: V) {
@@ -240,18 +254,18 @@ impl<F: Float> Block<'_, F> {
     /// `T` taps of `M` maps, from tap `first` of the block on.
     #[inline(always)]
     fn add_taps<V: Vectors<F>, const M: usize, const T: usize>(&mut self, vectors: V, first: usize) {
-        let strip = self.sums.len() / M;
-        let count = self.frame.reach().div_ceil(V::LANES);
+        let (strip, count) = (self.sums.len() / M, self.len.div_ceil(V::LANES));
         let at = |map: usize, tap: usize| map * strip + (first + tap) * lanes::<F>();
         let mut sums: [[V::Vector; T]; M] = std::array::from_fn(|map| {
             std::array::from_fn(|tap| vectors.split(&self.sums[at(map, tap)..])[0])
         });
         let offsets: [usize; T] = std::array::from_fn(|tap| self.frame.offset(self.first_tap + first + tap));
-        let (x_len, dz_len) = (self.x.len() / self.samples, self.dz.len() / self.samples);
-        for (x, dz) in self.x.chunks_exact(x_len).zip(self.dz.chunks_exact(dz_len)) {
-            let x: [&[V::Vector]; T] = std::array::from_fn(|tap| &vectors.split(&x[offsets[tap]..])[..count]);
+        let (dz, line) = self.dz;
+        for (x_start, dz_start) in self.runs.clone() {
+            let x: [&[V::Vector]; T] =
+                std::array::from_fn(|tap| &vectors.split(&self.x[x_start + offsets[tap]..])[..count]);
             let dz: [&[V::Vector]; M] =
-                std::array::from_fn(|map| &vectors.split(&dz[map * (dz_len / MAPS)..])[..count]);
+                std::array::from_fn(|map| &vectors.split(&dz[dz_start + map * line..])[..count]);
             for at in 0..count {
                 let x: [V::Vector; T] = std::array::from_fn(|tap| x[tap][at]);
                 for map in 0..M {

@@ -70,7 +70,7 @@ impl<F: Float> Optimizer<F> for Sgd {
         let momentum = F::of(self.momentum);
         let Some(velocity) = slots.first_mut() else {
             if decay == F::zero() {
-                return descend(rate, theta, gradient);
+                return without_decay(rate, theta, gradient);
             }
             for (theta, &gradient) in theta.iter_mut().zip(gradient) {
                 *theta -= rate * (gradient + decay * *theta);
@@ -93,7 +93,7 @@ impl<F: Float> Optimizer<F> for Sgd {
 
 /// `θ <- θ - η g`.
 #[inline(always)]
-fn descend<F: Float>(rate: F, theta: &mut [F], gradient: &[F]) {
+fn without_decay<F: Float>(rate: F, theta: &mut [F], gradient: &[F]) {
     for (theta, &gradient) in theta.iter_mut().zip(gradient) {
         *theta -= rate * gradient;
     }

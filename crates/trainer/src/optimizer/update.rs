@@ -14,7 +14,8 @@ const MIN_PIECE: usize = 1 << 14;
 /// Pieces at most: so many lie on the stack.
 const MAX_PIECES: usize = 16;
 
-/// Parameters that are moved before their gradients are set to zero, which are then still in the nearest cache.
+/// Parameters that are moved before their gradients are set to zero, which are then still in a near cache: so many, as
+/// what an optimiser computes once a call (Adam two powers) was 3 % of a small net's time with blocks of 1,024.
 const BLOCK: usize = 1 << 12;
 
 /// What one thread works on.

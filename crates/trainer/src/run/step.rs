@@ -1,6 +1,6 @@
 //! One step: the gradient of its batches, a look at it, and the optimiser's move.
 //!
-//! A step of a tiny net is some hundred instructions, so what most runs do not ask for is apart from it, in functions that
+//! A step of a tiny net is some 1,500 instructions, so what most runs do not ask for is apart from it, in functions that
 //! are not inlined: its registers are not shared with theirs.
 
 use std::ops::Range;

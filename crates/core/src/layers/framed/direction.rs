@@ -16,6 +16,14 @@ const MAX_SAMPLES: usize = 8;
 /// it, laying them out takes longer than the dropped places.
 const DROPPED: usize = 8;
 
+/// Tiles that must be left where there could be more, or threads would find no work.
+const ENOUGH_TILES: usize = 4;
+
+/// Whether whole vectors of rows make as many tiles as are asked for, or enough.
+pub(super) fn makes_tiles<F: Float>(rows: usize, tiles: usize) -> bool {
+    rows / lanes::<F>() >= tiles.clamp(1, ENOUGH_TILES)
+}
+
 /// The correlation of a group in one direction.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Direction {
@@ -41,11 +49,11 @@ impl Direction {
         side.is_small().then_some(side)
     }
 
-    /// [`side_by_side`](Self::side_by_side), if it is the faster way for a product of so many rows.
-    pub(super) fn product_side_by_side<F: Float>(&self, rows: usize) -> Option<Self> {
+    /// [`side_by_side`](Self::side_by_side), if it is the faster way for a product of so many rows, which are `tiles` tiles.
+    pub(super) fn product_side_by_side<F: Float>(&self, rows: usize, tiles: usize) -> Option<Self> {
         let [_, width] = self.frame.kernel();
         let drops_many = DROPPED * (width - 1) >= self.frame.line();
-        if drops_many && rows >= lanes::<F>() { self.side_by_side::<F>() } else { None }
+        if drops_many && makes_tiles::<F>(rows, tiles) { self.side_by_side::<F>() } else { None }
     }
 
     /// Scratch of a tile of samples side by side.

@@ -40,6 +40,11 @@ fn assert_agrees<F: Float>(tolerance: f64) {
         ([9, 7], Padding::Same, [6, 6, 6], [3, 4], 22),
         ([1, 1], cells([1, 2]), [3, 2, 1], [2, 3], 12),
         ([11, 9], cells([1, 4]), [9, 5, 1], [2, 6], 10),
+        // Many weights.
+        ([5, 4], Padding::Same, [48, 40, 1], [3, 3], 9),
+        ([4, 4], Padding::Same, [96, 72, 2], [3, 3], 13),
+        // Much work of few rows.
+        ([14, 14], cells([0, 0]), [6, 16, 1], [5, 5], 9),
         // A block that reaches beyond a whole line.
         ([1, 5], Padding::Same, [1, 2, 1], [1, 3], 17),
         ([3, 2], Padding::Same, [1, 1, 1], [3, 3], 9),
