@@ -19,32 +19,32 @@ pub struct Affine {
 /// What one row through `y = f(W x + b)` reads and writes.
 #[derive(Debug)]
 pub struct RowForward<'a, F> {
-    /// `W`, then `b`.
+    /// `W`, `[units, inputs]`, then `b`, `[units]`, if there is one.
     pub theta: &'a [F],
-    /// The inputs.
+    /// The inputs, `[inputs]`.
     pub x: &'a [F],
-    /// `W x + b`, if the derivative of `f` needs it; else empty.
+    /// `W x + b`, `[units]`, if the derivative of `f` needs it; else empty.
     pub z: &'a mut [F],
-    /// The outputs.
+    /// The outputs, `[units]`.
     pub y: &'a mut [F],
 }
 
 /// What the way back of one row reads and writes.
 #[derive(Debug)]
 pub struct RowBackward<'a, F> {
-    /// `W`, then `b`.
+    /// `W`, `[units, inputs]`, then `b`, `[units]`, if there is one.
     pub theta: &'a [F],
-    /// The inputs.
+    /// The inputs, `[inputs]`.
     pub x: &'a [F],
     /// What [`RowForward::z`] holds.
     pub z: &'a [F],
-    /// The outputs.
+    /// The outputs, `[units]`.
     pub y: &'a [F],
-    /// The gradient by the outputs, which becomes that by `z`.
+    /// The gradient by the outputs, `[units]`, which becomes that by `z`.
     pub dy: &'a mut [F],
-    /// That by the inputs, written; empty where it is not asked for.
+    /// That by the inputs, `[inputs]`, written; empty where it is not asked for.
     pub dx: &'a mut [F],
-    /// That by `theta`, added to.
+    /// That by `theta`, as long, added to.
     pub dtheta: &'a mut [F],
 }
 
