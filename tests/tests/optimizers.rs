@@ -82,7 +82,7 @@ fn optimizers_and_clipping_take_pytorchs_steps() {
         for number in 1..=100 {
             slope(&x, &mut gradient);
             clip.apply(&groups, &mut gradient);
-            let moved = (&mut x[..], &mut gradient[..]);
+            let moved = (&mut x[..], &gradient[..]);
             update(&Inline, optimizer.as_ref(), &groups, (number, rate), moved, &mut memory);
             let expected = case["after"][number.to_string()].as_array().into_iter().flatten();
             for (found, expected) in x.iter().zip(expected) {
@@ -120,7 +120,7 @@ fn descended(runner: &Runner, keys: &Json, start: &[f64], steps: u64) -> Vec<f64
     let mut memory = Memory::new(optimizer.as_ref(), x.len());
     for number in 1..=steps {
         slope(&x, &mut gradient);
-        let moved = (&mut x[..], &mut gradient[..]);
+        let moved = (&mut x[..], &gradient[..]);
         update(&Inline, optimizer.as_ref(), &one_group(start.len()), (number, rate), moved, &mut memory);
     }
     x
@@ -172,7 +172,7 @@ fn lbfgs_takes_pytorchs_steps_to_the_minimum() {
         for number in 1..=100 {
             let slope = if case["convex"] == true { convex_slope } else { slope };
             slope(&x, &mut gradient);
-            let moved = (&mut x[..], &mut gradient[..]);
+            let moved = (&mut x[..], &gradient[..]);
             update(&Inline, optimizer.as_ref(), &groups, (number, rate), moved, &mut memory);
             let expected = case["after"][number.to_string()].as_array().into_iter().flatten();
             for (found, expected) in x.iter().zip(expected) {

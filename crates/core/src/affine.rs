@@ -44,7 +44,7 @@ pub struct RowBackward<'a, F> {
     pub dy: &'a mut [F],
     /// That by the inputs, `[inputs]`, written; empty where it is not asked for.
     pub dx: &'a mut [F],
-    /// That by `theta`, as long, added to.
+    /// That by `theta`, as long, written.
     pub dtheta: &'a mut [F],
 }
 
@@ -94,7 +94,7 @@ impl Affine {
         Sums { w, b: b.iter(), x: &x[..self.inputs] }
     }
 
-    /// `dW += dz xᵀ`, `db += dz`, and `dx = Wᵀ dz` unless it is empty, with `dz = dy ⊙ slope(z, y)`, which is left in `dy`.
+    /// `dW = dz xᵀ`, `db = dz`, and `dx = Wᵀ dz` unless it is empty, with `dz = dy ⊙ slope(z, y)`, which is left in `dy`.
     /// Where `z` is not kept, `slope` is given NaN.
     #[inline(always)]
     pub(crate) fn backward<F: Float>(&self, row: &mut RowBackward<'_, F>, slope: impl Fn(F, F) -> F) {
@@ -127,9 +127,9 @@ impl Affine {
             let (own_dw, rest_of_dw) = dw.split_at_mut(N);
             (w, dw) = (rest_of_w, rest_of_dw);
             add_scaled(dz, own_w, &mut sums);
-            add_scaled(dz, &x, own_dw);
+            set_scaled(dz, &x, own_dw);
             if let Some(db) = db.next() {
-                *db += dz;
+                *db = F::zero() + dz;
             }
         }
         if !row.dx.is_empty() {
@@ -153,10 +153,10 @@ impl Affine {
         for &dz in &*row.dy {
             let (own, rest) = dw.split_at_mut(self.inputs);
             dw = rest;
-            add_scaled(dz, row.x, own);
+            set_scaled(dz, row.x, own);
         }
         for (db, &dz) in db.iter_mut().zip(&*row.dy) {
-            *db += dz;
+            *db = F::zero() + dz;
         }
         if row.dx.is_empty() {
             return;
@@ -168,6 +168,14 @@ impl Affine {
             w = rest;
             add_scaled(dz, own, row.dx);
         }
+    }
+}
+
+/// `b = factor a`, added to zero as layers do, which gives no negative zeros.
+#[inline(always)]
+fn set_scaled<F: Float>(factor: F, a: &[F], b: &mut [F]) {
+    for (b, &a) in b.iter_mut().zip(a) {
+        *b = F::zero() + factor * a;
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::layers::Neurons;
+use crate::matmul::Accumulate;
 use crate::{Buffer, Ctx, Derivation, Float, Masking, Parameter, Rows, RowsMut, Shape};
 
 /// The most inputs that one layer can take; a longer sum or concatenation nests.
@@ -47,20 +48,20 @@ pub struct Pass<'a, F> {
 /// With `y = f(x, theta)` and a loss `L`, the chain rule splits in two, and so does the way back:
 ///
 /// - [`backward`](Layer::backward) passes on what the layers below need, `dL/dx = dL/dy . dy/dx`;
-/// - [`accumulate`](Layer::accumulate) keeps what the optimiser needs, `dL/dtheta += dL/dy . dy/dtheta`.
+/// - [`accumulate`](Layer::accumulate) keeps what the optimiser needs, `dL/dtheta += dL/dy . dy/dtheta`, and
+///   [`overwrite`](Layer::overwrite) does the same for the first part of a sum.
 ///
-/// | buffer | forward | backward | accumulate |
-/// |---|---|---|---|
-/// | `theta` | read | read | read |
-/// | `inputs`, `y` | read, **write** | read | read |
-/// | `tape` | **write** | read, then scratch | read, then scratch |
-/// | `dy` | | read, then **left as accumulate wants it** | read |
-/// | `dx` | | **write**, where asked | |
-/// | `dtheta` | | | **add** |
+/// | buffer | forward | backward | accumulate | overwrite |
+/// |---|---|---|---|---|
+/// | `theta` | read | read | read | read |
+/// | `inputs`, `y` | read, **write** | read | read | read |
+/// | `tape` | **write** | read, then scratch | read, then scratch | read, then scratch |
+/// | `dy` | | read, then **left as accumulate wants it** | read | read |
+/// | `dx` | | **write**, where asked | | |
+/// | `dtheta` | | | **add** | **write** |
 ///
 /// `backward` always runs first and hands its `dy` on to `accumulate`: a layer that fuses its activation, say, leaves
-/// `dz = dy * f'(z)` there and does not compute it twice. A written buffer may hold anything before; only `dtheta` is
-/// added to, so that gradients of parts add up.
+/// `dz = dy * f'(z)` there and does not compute it twice. A written buffer may hold anything before.
 ///
 /// A layer knows neither its position in a network nor its neighbours. Once built it cannot fail: a buffer of a wrong
 /// length is a bug of the caller and panics.
@@ -166,4 +167,36 @@ pub trait Layer<F: Float>: fmt::Debug + Send + Sync {
         dtheta: &mut [F],
         ctx: &mut Ctx<'_, F>,
     );
+
+    /// Writes `dL/dtheta` to `dtheta`, whatever was there: what [`accumulate`](Layer::accumulate) adds to zeros, number for
+    /// number. A layer of large weights does it without having zeros written and read.
+    fn overwrite(
+        &self,
+        theta: &[F],
+        pass: Pass<'_, F>,
+        dy: Rows<'_, F>,
+        dtheta: &mut [F],
+        ctx: &mut Ctx<'_, F>,
+    ) {
+        dtheta.fill(F::zero());
+        self.accumulate(theta, pass, dy, dtheta, ctx);
+    }
+}
+
+impl<F: Float> dyn Layer<F> + '_ {
+    /// One of the two, [`accumulate`](Layer::accumulate) or [`overwrite`](Layer::overwrite).
+    pub(crate) fn parameter_gradient(
+        &self,
+        into: Accumulate,
+        theta: &[F],
+        pass: Pass<'_, F>,
+        dy: Rows<'_, F>,
+        dtheta: &mut [F],
+        ctx: &mut Ctx<'_, F>,
+    ) {
+        match into {
+            Accumulate::Add => self.accumulate(theta, pass, dy, dtheta, ctx),
+            Accumulate::Replace => self.overwrite(theta, pass, dy, dtheta, ctx),
+        }
+    }
 }

@@ -16,13 +16,13 @@ pub mod tiles;
 
 use std::ops::Range;
 
-use kernel::Accumulate::{Add, Replace};
+use Accumulate::{Add, Replace};
 use kernel::Factor::{Plain, Transposed};
 
 use crate::simd::wide;
 use crate::{Float, Panel, PanelMut, Rows, RowsMut};
 
-pub(crate) use kernel::Kernel;
+pub(crate) use kernel::{Accumulate, Kernel};
 
 pub use part::{a_b, at_b, scaled_a_bt};
 

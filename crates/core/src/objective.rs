@@ -249,8 +249,8 @@ impl<F: Float> Objective<F> {
         self.network.first_not_finite(Rows::counted(y, rows, width), tape)
     }
 
-    /// The loss of one batch, whose parts [`Workspace::totals`] has; adds the gradient of its **mean** to `dtheta`, and writes that by the inputs to `dx`,
-    /// where asked.
+    /// The loss of one batch, whose parts [`Workspace::totals`] has; writes the gradient of its **mean** to `dtheta`, and that
+    /// by the inputs to `dx`, where asked.
     #[allow(clippy::too_many_arguments)] // Every buffer is lent, and each has another owner.
     pub fn gradient(
         &self,
@@ -308,7 +308,7 @@ impl<F: Float> Objective<F> {
         let pass = Pass { inputs, y, tape };
         self.network.backward(theta, pass, RowsMut::counted(dy, rows, width), dx, ctx);
         let pass = Pass { inputs, y, tape };
-        self.network.accumulate(theta, pass, Rows::counted(dy, rows, width), dtheta, ctx);
+        self.network.overwrite(theta, pass, Rows::counted(dy, rows, width), dtheta, ctx);
         total
     }
 }

@@ -22,12 +22,11 @@ impl<F: Float> Accumulated<F> {
         Self { sum: vec![F::zero(); parameters] }
     }
 
-    /// Takes the gradient of the mean over `terms` terms, and leaves zeros.
-    pub(crate) fn add(&mut self, gradient: &mut [F], terms: f64) {
+    /// Takes the gradient of the mean over `terms` terms.
+    pub(crate) fn add(&mut self, gradient: &[F], terms: f64) {
         let terms = F::of(terms);
-        for (sum, gradient) in self.sum.iter_mut().zip(gradient) {
-            *sum += terms * *gradient;
-            *gradient = F::zero();
+        for (sum, &gradient) in self.sum.iter_mut().zip(gradient) {
+            *sum += terms * gradient;
         }
     }
 

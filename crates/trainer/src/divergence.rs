@@ -193,7 +193,6 @@ impl<F: Float> Search<'_, F> {
             if let Some(layer) = trainer.objective.first_not_finite(theta, &[inputs], workspace, ctx) {
                 return NotFinite::Output { layer, loss: batch.loss };
             }
-            self.gradient.fill(F::zero());
             let ctx = &mut Ctx::train(self.executor, &mut self.buffers, draw);
             let (gradient, inputs) = (&mut self.gradient, &[inputs]);
             let total =
@@ -234,7 +233,6 @@ impl<F: Float> Search<'_, F> {
     fn is_finite(&mut self, samples: &[u32]) -> bool {
         let trainer = self.trainer;
         let (inputs, targets) = self.gathered.gather(self.executor, trainer.train, samples);
-        self.gradient.fill(F::zero());
         let ctx = &mut Ctx::evaluate(self.executor, &self.state.buffers);
         let (gradient, workspace, inputs) = (&mut self.gradient, &mut self.workspace, &[inputs]);
         let theta = &self.state.theta;

@@ -2,6 +2,7 @@
 
 use super::report::compare;
 use super::{Options, Report, chosen, numbers};
+use crate::matmul::Accumulate;
 use crate::{Ctx, Draw, Error, Inline, Layer, Pass, Rows, RowsMut, initial_buffers, parameter_count};
 
 /// Whether a layer is checked as it trains or as it predicts.
@@ -71,6 +72,10 @@ fn mask(rows: usize, positions: usize) -> Vec<f64> {
     let counts = |row: usize, position: usize| position < length(row) && !(position == 1 && row % 3 == 2);
     (0..rows * positions).map(|at| f64::from(u8::from(counts(at / positions, at % positions)))).collect()
 }
+
+/// The difference between [`Layer::accumulate`], which added to ones, and [`Layer::overwrite`], relative to the largest
+/// number, that rounding may make.
+const WAYS_DIFFER: f64 = 1e-12;
 
 /// A layer at the numbers where it is checked.
 pub(super) struct Point<'a> {
@@ -175,8 +180,21 @@ impl<'a> Point<'a> {
         y.iter().zip(&self.projection).map(|(y, p)| y * p).sum()
     }
 
-    /// The gradients that the layer computes, from buffers that would show if they were misused.
+    /// The gradients that the layer computes; NaN where [`Layer::accumulate`] and [`Layer::overwrite`] differ.
     pub(super) fn gradients(&self) -> (Vec<f64>, Vec<Vec<f64>>) {
+        let (mut dtheta, dx) = self.gradients_by(Accumulate::Add, 1.0);
+        dtheta.iter_mut().for_each(|gradient| *gradient -= 1.0);
+        let (overwritten, _) = self.gradients_by(Accumulate::Replace, f64::NAN);
+        let largest = dtheta.iter().fold(1.0, |largest: f64, gradient| largest.max(gradient.abs()));
+        for (gradient, overwritten) in dtheta.iter_mut().zip(overwritten) {
+            let agree = (*gradient - overwritten).abs() <= WAYS_DIFFER * largest;
+            *gradient = if agree { *gradient } else { f64::NAN };
+        }
+        (dtheta, dx)
+    }
+
+    /// The gradients by one of the two ways, with `start` in `dtheta`, from buffers that would show if they were misused.
+    fn gradients_by(&self, into: Accumulate, start: f64) -> (Vec<f64>, Vec<Vec<f64>>) {
         let width = self.layer.output_shape().len();
         let views = self.views();
         let mut y = vec![f64::NAN; self.projection.len()];
@@ -185,7 +203,7 @@ impl<'a> Point<'a> {
 
         let mut dy = self.projection.clone();
         let mut dx: Vec<Vec<f64>> = self.inputs.iter().map(|x| vec![f64::NAN; x.len()]).collect();
-        let mut dtheta = vec![1.0; self.theta.len()];
+        let mut dtheta = vec![start; self.theta.len()];
         let y = Rows::new(&y, width);
         let mut asked: Vec<_> =
             dx.iter_mut().zip(&self.widths).map(|(dx, &width)| Some(RowsMut::new(dx, width))).collect();
@@ -193,9 +211,8 @@ impl<'a> Point<'a> {
             let pass = Pass { inputs: &views, y, tape: &mut tape };
             self.layer.backward(&self.theta, pass, RowsMut::new(&mut dy, width), &mut asked, ctx);
             let pass = Pass { inputs: &views, y, tape: &mut tape };
-            self.layer.accumulate(&self.theta, pass, Rows::new(&dy, width), &mut dtheta, ctx);
+            self.layer.parameter_gradient(into, &self.theta, pass, Rows::new(&dy, width), &mut dtheta, ctx);
         });
-        dtheta.iter_mut().for_each(|gradient| *gradient -= 1.0);
         (dtheta, dx)
     }
 }

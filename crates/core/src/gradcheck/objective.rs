@@ -19,7 +19,7 @@ pub fn check_objective(
     options: Options,
 ) -> Result<Report, Error> {
     let workspace = RefCell::new(poisoned(objective, inputs.len())?);
-    let mut dtheta = vec![1.0; theta.len()];
+    let mut dtheta = vec![f64::NAN; theta.len()];
     let mut dx = vec![f64::NAN; inputs.data().len()];
     let asked = &mut [Some(RowsMut::new(&mut dx, inputs.width()))];
     let buffers = RefCell::new(objective.start_buffers());
@@ -28,7 +28,6 @@ pub fn check_objective(
         let ctx = &mut training(&mut buffers);
         objective.gradient(theta, &[inputs], targets, &mut dtheta, asked, workspace, ctx);
     }
-    dtheta.iter_mut().for_each(|gradient| *gradient -= 1.0);
 
     let value = |theta: &[f64], x: &[f64]| {
         let x = Rows::new(x, inputs.width());

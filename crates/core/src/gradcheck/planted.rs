@@ -18,6 +18,8 @@ enum Bug {
     OneTermOff,
     OverwrittenGradient,
     ReadsGradientBuffer,
+    AddsWhereItWrites,
+    WritesAnother,
     AddsToInputGradient,
     ZeroGradient,
 }
@@ -117,6 +119,23 @@ impl Layer<f64> for Buggy {
             }
         }
     }
+
+    fn overwrite(
+        &self,
+        theta: &[f64],
+        pass: Pass<'_, f64>,
+        dy: Rows<'_, f64>,
+        dtheta: &mut [f64],
+        ctx: &mut Ctx<'_, f64>,
+    ) {
+        if self.0 != Bug::AddsWhereItWrites {
+            dtheta.fill(0.0);
+        }
+        self.accumulate(theta, pass, dy, dtheta, ctx);
+        if self.0 == Bug::WritesAnother {
+            dtheta[1] *= 1.0001;
+        }
+    }
 }
 
 fn check(bug: Bug) -> super::Report {
@@ -142,6 +161,8 @@ fn every_planted_bug_fails_in_the_tensor_where_it_is() {
         (Bug::OneTermOff, "x"),
         (Bug::OverwrittenGradient, "weight"),
         (Bug::ReadsGradientBuffer, "bias"),
+        (Bug::AddsWhereItWrites, "weight"),
+        (Bug::WritesAnother, "weight"),
         (Bug::AddsToInputGradient, "x"),
         (Bug::ZeroGradient, "x"),
     ] {

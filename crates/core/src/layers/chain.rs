@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::Neurons;
 use crate::derivation::for_each_input;
+use crate::matmul::Accumulate::{self, Add, Replace};
 use crate::{
     Buffer, Ctx, Derivation, Error, Float, Layer, Masking, Parameter, Pass, Rows, RowsMut, Shape, TapeLen,
     buffer_count, parameter_count,
@@ -292,6 +293,32 @@ impl<F: Float> Layer<F> for Chain<F> {
         dtheta: &mut [F],
         ctx: &mut Ctx<'_, F>,
     ) {
+        self.gradient_of_parts(Add, theta, pass, dy, dtheta, ctx);
+    }
+
+    fn overwrite(
+        &self,
+        theta: &[F],
+        pass: Pass<'_, F>,
+        dy: Rows<'_, F>,
+        dtheta: &mut [F],
+        ctx: &mut Ctx<'_, F>,
+    ) {
+        self.gradient_of_parts(Replace, theta, pass, dy, dtheta, ctx);
+    }
+}
+
+impl<F: Float> Chain<F> {
+    /// [`Layer::accumulate`] or [`Layer::overwrite`], part by part.
+    fn gradient_of_parts(
+        &self,
+        into: Accumulate,
+        theta: &[F],
+        pass: Pass<'_, F>,
+        dy: Rows<'_, F>,
+        dtheta: &mut [F],
+        ctx: &mut Ctx<'_, F>,
+    ) {
         let rows = pass.y.len();
         let mut tape = pass.tape;
         let mut below: Option<Rows<'_, F>> = None;
@@ -308,7 +335,7 @@ impl<F: Float> Layer<F> for Chain<F> {
             let pass = Pass { inputs, y, tape: segment.tape };
             let dy = Rows::counted(segment.dy, rows, link.width);
             let ctx = &mut ctx.part(index, link.buffers.clone());
-            link.layer.accumulate(&theta[range.clone()], pass, dy, &mut dtheta[range], ctx);
+            link.layer.parameter_gradient(into, &theta[range.clone()], pass, dy, &mut dtheta[range], ctx);
             below = Some(y);
         }
         let last = self.last();
@@ -317,7 +344,7 @@ impl<F: Float> Layer<F> for Chain<F> {
         let range = last.theta.clone();
         let pass = Pass { inputs, y: pass.y, tape };
         let ctx = &mut ctx.part(self.links.len() - 1, last.buffers.clone());
-        last.layer.accumulate(&theta[range.clone()], pass, dy, &mut dtheta[range], ctx);
+        last.layer.parameter_gradient(into, &theta[range.clone()], pass, dy, &mut dtheta[range], ctx);
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Neurons;
 use crate::executor::for_each_tile;
+use crate::matmul::Accumulate::{self, Add, Replace};
 use crate::simd::wide;
 use crate::{
     Activation, Ctx, Derivation, Error, Executor, Fans, Float, Initializer, Layer, Parameter, Pass, Role,
@@ -92,6 +93,34 @@ impl<F: Float> Dense<F> {
         let (w, b) = self.split(theta);
         start_sums(b, z);
         matmul::add_x_wt(x, w, RowsMut::counted(z, x.len(), self.units()));
+    }
+
+    /// `dW` and `db`, from `dz`.
+    fn parameter_gradient(
+        &self,
+        into: Accumulate,
+        pass: Pass<'_, F>,
+        dz: Rows<'_, F>,
+        dtheta: &mut [F],
+        ctx: &mut Ctx<'_, F>,
+    ) {
+        let (width, inputs) = (self.units(), self.inputs());
+        let x = pass.inputs[0].with_width(inputs);
+        let dz = dz.with_width(width);
+        let (dw, db) = dtheta.split_at_mut(width * inputs);
+        matmul::tiles::dzt_x(ctx.executor, dz, x, into, RowsMut::counted(dw, width, inputs));
+        if into == Replace {
+            db.fill(F::zero());
+        }
+        wide(
+            #[inline(always)]
+            || {
+                // Without bias, `db` is empty.
+                for dz in dz.iter().take(if self.bias { dz.len() } else { 0 }) {
+                    db.iter_mut().zip(dz).for_each(|(db, &dz)| *db += dz);
+                }
+            },
+        );
     }
 
     /// `z = x Wᵀ + b` for all rows, `then` over the rows of each tile.
@@ -258,21 +287,18 @@ impl<F: Float> Layer<F> for Dense<F> {
         dtheta: &mut [F],
         ctx: &mut Ctx<'_, F>,
     ) {
-        let (width, inputs) = (self.units(), self.inputs());
-        let x = pass.inputs[0].with_width(inputs);
-        let dz = dz.with_width(width);
-        let (dw, db) = dtheta.split_at_mut(width * inputs);
-        matmul::tiles::add_dzt_x(ctx.executor, dz, x, RowsMut::counted(dw, width, inputs));
-        if self.bias {
-            wide(
-                #[inline(always)]
-                || {
-                    for dz in dz.iter() {
-                        db.iter_mut().zip(dz).for_each(|(db, &dz)| *db += dz);
-                    }
-                },
-            );
-        }
+        self.parameter_gradient(Add, pass, dz, dtheta, ctx);
+    }
+
+    fn overwrite(
+        &self,
+        _theta: &[F],
+        pass: Pass<'_, F>,
+        dz: Rows<'_, F>,
+        dtheta: &mut [F],
+        ctx: &mut Ctx<'_, F>,
+    ) {
+        self.parameter_gradient(Replace, pass, dz, dtheta, ctx);
     }
 }
 

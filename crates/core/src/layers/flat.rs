@@ -27,7 +27,7 @@ pub struct Neurons<F> {
 /// ```text
 /// z_l = W_l a_{l-1} + b_l        a_l = f_l(z_l)                 l = 1 ... L
 /// dz_l = da_l ⊙ f_l'(z_l)        da_{l-1} = W_lᵀ dz_l           l = L ... 1
-/// dW_l += dz_l a_{l-1}ᵀ          db_l += dz_l
+/// dW_l = dz_l a_{l-1}ᵀ           db_l = dz_l
 /// ```
 /// Every sum is in the order that the layers themselves have for products of this size, so the bits are theirs. What happens
 /// within a layer is [`Affine`]'s, called by the activation.
@@ -112,7 +112,7 @@ impl<F: Float> Part<F> {
         self.activation.row_forward(&self.affine, row);
     }
 
-    /// `da` becomes `dz = da ⊙ f'(z)`; then `dW += dz xᵀ`, `db += dz`, and `dx = Wᵀ dz` unless it is empty.
+    /// `da` becomes `dz = da ⊙ f'(z)`; then `dW = dz xᵀ`, `db = dz`, and `dx = Wᵀ dz` unless it is empty.
     #[inline(always)]
     fn backward(&self, row: RowBackward<'_, F>) {
         self.activation.row_backward(&self.affine, row);
@@ -164,14 +164,14 @@ mod tests {
         Objective::new(Box::new(Chain::new(layers).unwrap()), Box::new(Mse)).unwrap()
     }
 
-    /// The sum of the loss, `dtheta` added to ones, and `dx`, as bytes.
+    /// The sum of the loss, `dtheta` and `dx`, as bytes.
     fn gradients<F: Float>(objective: &Objective<F>, seed: u64) -> Vec<u8> {
         let theta: Vec<F> = numbers(parameter_count(&objective.parameters()).unwrap(), seed);
         let (inputs, outputs) = (objective.input_shapes()[0].len(), objective.network().output_shape().len());
         let (x, t): (Vec<F>, Vec<F>) = (numbers(inputs, seed + 1), numbers(outputs, seed + 2));
         let mut workspace = Workspace::new(objective.network(), 1).unwrap();
         workspace.fill(F::nan());
-        let (mut dtheta, mut dx) = (vec![F::one(); theta.len()], vec![F::nan(); inputs]);
+        let (mut dtheta, mut dx) = (vec![F::nan(); theta.len()], vec![F::nan(); inputs]);
         let total = objective.gradient(
             &theta,
             &[Rows::new(&x, inputs)],

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::layers::chain::{joined, named, named_buffers};
+use crate::matmul::Accumulate::{self, Add, Replace};
 use crate::{
     Buffer, Ctx, Derivation, Error, Float, Layer, MAX_INPUTS, Masking, Parameter, Pass, Rows, RowsMut, Shape,
     TapeLen, buffer_count, parameter_count,
@@ -453,6 +454,32 @@ impl<F: Float> Layer<F> for Graph<F> {
         dtheta: &mut [F],
         ctx: &mut Ctx<'_, F>,
     ) {
+        self.gradient_of_parts(Add, theta, pass, dy, dtheta, ctx);
+    }
+
+    fn overwrite(
+        &self,
+        theta: &[F],
+        pass: Pass<'_, F>,
+        dy: Rows<'_, F>,
+        dtheta: &mut [F],
+        ctx: &mut Ctx<'_, F>,
+    ) {
+        self.gradient_of_parts(Replace, theta, pass, dy, dtheta, ctx);
+    }
+}
+
+impl<F: Float> Graph<F> {
+    /// [`Layer::accumulate`] or [`Layer::overwrite`], part by part.
+    fn gradient_of_parts(
+        &self,
+        into: Accumulate,
+        theta: &[F],
+        pass: Pass<'_, F>,
+        dy: Rows<'_, F>,
+        dtheta: &mut [F],
+        ctx: &mut Ctx<'_, F>,
+    ) {
         let rows = pass.y.len();
         let [tapes, outputs, gradients, _] = self.split(pass.tape, rows);
         for (index, node) in self.nodes.iter().enumerate() {
@@ -467,12 +494,12 @@ impl<F: Float> Layer<F> for Graph<F> {
             let pass = Pass { inputs, y, tape: &mut tapes[node.tape_range(rows)] };
             let range = node.theta.clone();
             let ctx = &mut ctx.part(index, node.buffers.clone());
-            node.layer.accumulate(&theta[range.clone()], pass, dy, &mut dtheta[range], ctx);
+            // The node that lists the tensor was there before.
+            let into = if node.is_tied { Add } else { into };
+            node.layer.parameter_gradient(into, &theta[range.clone()], pass, dy, &mut dtheta[range], ctx);
         }
     }
-}
 
-impl<F: Float> Graph<F> {
     /// Where `node` writes the gradient of each of its inputs: the gradient of the source if it is its last reader,
     /// else the node's room for terms; nowhere for an input of the graph that nobody asked for.
     fn targets<'a>(

@@ -139,4 +139,17 @@ impl<F: Float> Layer<F> for Masked<F> {
         let ctx = &mut with_mask(ctx, self.buffers, mask);
         self.layer.accumulate(theta, Pass { tape, ..pass }, dy, dtheta, ctx);
     }
+
+    fn overwrite(
+        &self,
+        theta: &[F],
+        pass: Pass<'_, F>,
+        dy: Rows<'_, F>,
+        dtheta: &mut [F],
+        ctx: &mut Ctx<'_, F>,
+    ) {
+        let (mask, tape) = self.split(pass.tape, pass.y.len());
+        let ctx = &mut with_mask(ctx, self.buffers, mask);
+        self.layer.overwrite(theta, Pass { tape, ..pass }, dy, dtheta, ctx);
+    }
 }

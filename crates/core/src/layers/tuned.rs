@@ -119,6 +119,17 @@ impl<F: Float> Layer<F> for Tuned<F> {
     ) {
         self.layer.accumulate(theta, pass, dy, dtheta, ctx);
     }
+
+    fn overwrite(
+        &self,
+        theta: &[F],
+        pass: Pass<'_, F>,
+        dy: Rows<'_, F>,
+        dtheta: &mut [F],
+        ctx: &mut Ctx<'_, F>,
+    ) {
+        self.layer.overwrite(theta, pass, dy, dtheta, ctx);
+    }
 }
 
 #[cfg(test)]

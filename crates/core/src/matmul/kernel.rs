@@ -77,7 +77,7 @@ impl_kernel!(f32 f64);
 
 /// The most tiles of a product, a square: so many locks and views lie on the stack.
 const MAX_TILES: usize = SIDE * SIDE;
-const SIDE: usize = 8;
+const SIDE: usize = 16;
 
 fn in_tiles<F: ComplexField + Sync + Send>(
     executor: &dyn Executor<F>,

@@ -4,7 +4,7 @@
 //! them, so large products are cut in both directions; the sizes were measured (docs/performance.md) and are part of the
 //! result, as other cuts may give other bits.
 
-use super::kernel::Accumulate::{Add, Replace};
+use super::Accumulate::{self, Add, Replace};
 use super::kernel::Factor::{Plain, Transposed};
 use crate::executor::{Executor, MIN_TILE_WORK, for_each_tile};
 use crate::{Float, Rows, RowsMut, matmul};
@@ -12,28 +12,30 @@ use crate::{Float, Rows, RowsMut, matmul};
 /// Rows of a tile of `y` and `dx`.
 const ROWS: usize = 256;
 
-/// Columns of a tile of a wide `y` or `dx`: four times what the kernel takes at once with AVX2, once with AVX-512.
-const COLUMNS: usize = 96;
-
-/// Rows and columns of a tile of a large weight.
-const WEIGHT: usize = 256;
-
-/// Columns of a tile of a weight of few rows.
-const FEW_ROWS_COLUMNS: usize = 1024;
+/// Columns of a tile of a weight: twice what the kernel takes at once with AVX-512.
+const WEIGHT_COLUMNS: usize = 192;
 
 /// Rows and columns of a tile of `y` and `dx`, `columns` wide.
 fn tile(columns: usize) -> [usize; 2] {
-    [ROWS, if columns >= 4 * COLUMNS { COLUMNS } else { quarter(columns) }]
+    [ROWS, quarter(columns)]
 }
 
-/// Rows and columns of a tile of a weight of `rows` rows.
-fn weight_tile(rows: usize) -> [usize; 2] {
-    if rows >= 2 * WEIGHT { [WEIGHT, WEIGHT] } else { [quarter(rows), FEW_ROWS_COLUMNS] }
+/// Rows and columns of a tile of a weight.
+///
+/// Few rows, as the kernel reads what belongs to a row, a column of `dz`, all over again for every 96 columns: if the
+/// columns of `dz` are a power of two apart, they displace each other from the caches, 256 of them from the second.
+fn weight_tile(rows: usize, columns: usize) -> [usize; 2] {
+    [quarter(rows), even(columns, WEIGHT_COLUMNS)]
 }
 
 /// About a quarter, so that four threads find work, but thick enough for the kernel.
 fn quarter(len: usize) -> usize {
     (len / 4).next_multiple_of(32).clamp(64, 128)
+}
+
+/// A length of pieces of `len`, at most `most`, of which the last is not much shorter than the others.
+fn even(len: usize, most: usize) -> usize {
+    len.div_ceil(len.div_ceil(most)).next_multiple_of(16)
 }
 
 /// Whether a product `[n, k] · [k, m]` is cut into tiles of both rows and columns.
@@ -60,16 +62,21 @@ pub fn dz_w<F: Float>(executor: &dyn Executor<F>, dz: Rows<'_, F>, w: Rows<'_, F
     });
 }
 
-/// `dw += dzᵀ x` as [`add_dzt_x`](matmul::add_dzt_x).
-pub fn add_dzt_x<F: Float>(
+/// `dw += dzᵀ x` as [`add_dzt_x`](matmul::add_dzt_x), or `dw = dzᵀ x`.
+pub(crate) fn dzt_x<F: Float>(
     executor: &dyn Executor<F>,
     dz: Rows<'_, F>,
     x: Rows<'_, F>,
+    into: Accumulate,
     mut dw: RowsMut<'_, F>,
 ) {
     if is_large(dz.width(), dz.len(), x.width()) {
+        let tile = weight_tile(dz.width(), x.width());
         let (dzt, x) = (Transposed(dz.into()), Plain(x.into()));
-        return F::product_in_tiles(executor, weight_tile(dz.width()), dzt, x, Add, dw.into());
+        return F::product_in_tiles(executor, tile, dzt, x, into, dw.into());
+    }
+    if into == Replace {
+        dw.data().fill(F::zero());
     }
     let width = x.width();
     for_each_tile(executor, dw.data(), width, x.data().len(), |first, dw| {
@@ -106,10 +113,12 @@ mod tests {
             matmul::dz_w(z, w, RowsMut::new(&mut expected, k));
             assert!(close(&found, &expected), "dx of {n} {k} {m}");
 
-            let (mut found, mut expected) = (vec![0.5; m * k], vec![0.5; m * k]);
-            add_dzt_x(&Inline, z, x, RowsMut::new(&mut found, k));
-            matmul::add_dzt_x(z, 0..m, x, RowsMut::new(&mut expected, k));
-            assert!(close(&found, &expected), "dw of {n} {k} {m}");
+            for (into, [before, start]) in [(Add, [0.5, 0.5]), (Replace, [f64::NAN, 0.0])] {
+                let (mut found, mut expected) = (vec![before; m * k], vec![start; m * k]);
+                dzt_x(&Inline, z, x, into, RowsMut::new(&mut found, k));
+                matmul::add_dzt_x(z, 0..m, x, RowsMut::new(&mut expected, k));
+                assert!(close(&found, &expected), "dw of {n} {k} {m}, {into:?}");
+            }
         }
     }
 }

@@ -243,8 +243,8 @@ mod check {
         let mut memory = Memory::new(optimizer, 1);
         let groups = [Group::new(0..1)];
         for number in 1..=steps {
-            let mut gradient = theta.map(&slope);
-            update(&Inline, optimizer, &groups, (number, 0.1), (&mut theta, &mut gradient), &mut memory);
+            let gradient = theta.map(&slope);
+            update(&Inline, optimizer, &groups, (number, 0.1), (&mut theta, &gradient), &mut memory);
         }
         theta[0]
     }

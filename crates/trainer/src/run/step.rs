@@ -39,7 +39,7 @@ impl<F: Float> Run<'_, F> {
         }
         let rate = self.rate(&state.counts, state.counts.steps);
         let number = state.counts.steps + 1;
-        let moved = (&mut state.theta[..], &mut self.gradient[..]);
+        let moved = (&mut state.theta[..], &self.gradient[..]);
         update(self.executor, trainer.optimizer, &self.groups, (number, rate), moved, &mut state.memory);
         state.counts.steps = number;
         state.counts.running += total;
@@ -71,7 +71,6 @@ impl<F: Float> Run<'_, F> {
         if self.trainer.settings.on_not_finite == OnNotFinite::Stop {
             return Err(self.diverged(state, range, shuffled, total));
         }
-        self.gradient.fill(F::zero());
         state.counts.skipped += 1;
         Ok(total.mean())
     }
@@ -100,7 +99,7 @@ impl<F: Float> Run<'_, F> {
         self.trainer.schedule.rate(step) * counts.plateau.share
     }
 
-    /// The loss of one batch, its gradient added to `self.gradient`, which is zero before.
+    /// The loss of one batch, its gradient in `self.gradient`.
     #[inline(always)]
     fn batch(&mut self, state: &mut State<F>, range: Range<usize>, shuffled: bool) -> Total {
         let trainer = self.trainer;
@@ -128,7 +127,7 @@ impl<F: Float> Run<'_, F> {
             let total = self.batch(state, start..range.end.min(start + size), shuffled);
             whole += total;
             if let Some(accumulated) = &mut accumulated {
-                accumulated.add(&mut self.gradient, total.terms);
+                accumulated.add(&self.gradient, total.terms);
             }
         }
         if let Some(accumulated) = &mut accumulated {

@@ -46,6 +46,16 @@ fn reads_several_inputs_more_than_once_and_one_source_twice() {
 }
 
 #[test]
+fn sums_the_gradients_of_what_nodes_share() {
+    let nodes = vec![
+        node("first", tanh(3, 3), &[Input(0)]),
+        node("between", tanh(3, 3), &[Of(0)]),
+        node("again", tanh(3, 3), &[Of(1)]).tied_to(0),
+    ];
+    check::gradients(&Graph::new(vec![vector(3)], nodes).unwrap(), 4);
+}
+
+#[test]
 fn equals_the_chain_of_the_same_layers() {
     let layers = || (tanh(3, 4), tanh(4, 2));
     let (a, b) = layers();
