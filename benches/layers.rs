@@ -124,7 +124,7 @@ impl Bench {
                 self.layer.backward(&self.theta, pass, RowsMut::new(dy, width), &mut dx, ctx);
             }
             Part::Accumulate => {
-                self.layer.accumulate(&self.theta, pass, Rows::new(dy, width), &mut self.dtheta, ctx);
+                self.layer.overwrite(&self.theta, pass, Rows::new(dy, width), &mut self.dtheta, ctx);
             }
         }
     }

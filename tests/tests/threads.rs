@@ -205,12 +205,12 @@ fn stepped<F: Float>(objective: &Objective<F>, data: &Dataset<F>, executor: &dyn
     let (inputs, targets) = data.batch(0..BATCH);
     let mut theta = start_values(objective);
     let mut workspace = Workspace::new(objective.network(), BATCH).unwrap();
+    let mut gradient = vec![F::nan(); theta.len()];
     for _ in 0..3 {
-        let mut gradient = vec![F::zero(); theta.len()];
         let ctx = &mut Ctx::evaluate(executor, &[]);
         let inputs = &[inputs];
         objective.gradient(&theta, inputs, targets, &mut gradient, &mut [None], &mut workspace, ctx);
-        theta.iter_mut().zip(gradient).for_each(|(theta, gradient)| *theta -= F::of(0.1) * gradient);
+        theta.iter_mut().zip(&gradient).for_each(|(theta, &gradient)| *theta -= F::of(0.1) * gradient);
     }
     bits(&theta)
 }
@@ -243,7 +243,7 @@ fn passed<F: Number>(network: &dyn Layer<F>, x: &[F], rows: usize, count: usize)
     let mut y = vec![F::nan(); rows * width];
     let mut dy = numbers(rows * width, 8);
     let mut dx = vec![F::nan(); x.len()];
-    let mut dtheta = vec![F::zero(); theta.len()];
+    let mut dtheta = vec![F::nan(); theta.len()];
     let mut tape = vec![F::nan(); network.tape().for_rows(rows)];
     let threads = Threads::for_work(count, HUGE).unwrap();
     assert_eq!(threads.count(), count);
@@ -255,7 +255,7 @@ fn passed<F: Number>(network: &dyn Layer<F>, x: &[F], rows: usize, count: usize)
         let asked = &mut [Some(RowsMut::new(&mut dx, x.len() / rows))];
         network.backward(&theta, pass, RowsMut::new(&mut dy, width), asked, ctx);
         let pass = Pass { inputs: &inputs, y, tape: &mut tape };
-        network.accumulate(&theta, pass, Rows::new(&dy, width), &mut dtheta, ctx);
+        network.overwrite(&theta, pass, Rows::new(&dy, width), &mut dtheta, ctx);
     });
     [bits(&y), bits(&dx), bits(&dtheta), bits(&buffers)]
 }

@@ -89,6 +89,17 @@ pub fn for_each_item<F: Float>(
     executor.for_each_chunk(data, tile * width, &|index, piece| work(index * tile, piece));
 }
 
+/// Numbers of a piece that is set to zero: some microseconds' work.
+const ZEROS: usize = 1 << 16;
+
+/// Sets all of `data` to zero.
+pub(crate) fn fill_zero<F: Float>(executor: &dyn Executor<F>, data: &mut [F]) {
+    if data.len() <= ZEROS {
+        return data.fill(F::zero());
+    }
+    executor.for_each_chunk(data, ZEROS, &|_, piece| piece.fill(F::zero()));
+}
+
 /// The most tiles that [`for_each_tile_with`] makes.
 pub const MAX_TILES: usize = 32;
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use crate::executor::fill_zero;
 use crate::layers::Neurons;
 use crate::matmul::Accumulate;
 use crate::{Buffer, Ctx, Derivation, Float, Masking, Parameter, Rows, RowsMut, Shape};
@@ -56,11 +57,11 @@ pub struct Pass<'a, F> {
 /// | `theta` | read | read | read | read |
 /// | `inputs`, `y` | read, **write** | read | read | read |
 /// | `tape` | **write** | read, then scratch | read, then scratch | read, then scratch |
-/// | `dy` | | read, then **left as accumulate wants it** | read | read |
+/// | `dy` | | read, then **left as they want it** | read | read |
 /// | `dx` | | **write**, where asked | | |
 /// | `dtheta` | | | **add** | **write** |
 ///
-/// `backward` always runs first and hands its `dy` on to `accumulate`: a layer that fuses its activation, say, leaves
+/// `backward` always runs first and hands its `dy` on to one of the two: a layer that fuses its activation, say, leaves
 /// `dz = dy * f'(z)` there and does not compute it twice. A written buffer may hold anything before.
 ///
 /// A layer knows neither its position in a network nor its neighbours. Once built it cannot fail: a buffer of a wrong
@@ -168,8 +169,8 @@ pub trait Layer<F: Float>: fmt::Debug + Send + Sync {
         ctx: &mut Ctx<'_, F>,
     );
 
-    /// Writes `dL/dtheta` to `dtheta`, whatever was there: what [`accumulate`](Layer::accumulate) adds to zeros, number for
-    /// number. A layer of large weights does it without having zeros written and read.
+    /// Writes `dL/dtheta` to `dtheta`, whatever was there: what [`accumulate`](Layer::accumulate) adds to zeros, up to
+    /// rounding. A layer of large weights does it without having zeros written and read.
     fn overwrite(
         &self,
         theta: &[F],
@@ -178,7 +179,7 @@ pub trait Layer<F: Float>: fmt::Debug + Send + Sync {
         dtheta: &mut [F],
         ctx: &mut Ctx<'_, F>,
     ) {
-        dtheta.fill(F::zero());
+        fill_zero(ctx.executor, dtheta);
         self.accumulate(theta, pass, dy, dtheta, ctx);
     }
 }

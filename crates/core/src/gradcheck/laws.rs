@@ -61,7 +61,7 @@ fn near_start<'a>(layer: &'a dyn Layer<f64>, case: &LayerCase, options: Options)
 }
 
 /// How far the gradients of a batch are from those of its samples alone, put together: sums of the parameters', one
-/// after the other of the inputs'. Norm-relative, the largest over all.
+/// after the other of the inputs'. Norm-relative, the largest over all; NaN if a gradient is.
 ///
 /// It holds for every layer that treats samples apart: in evaluation for all of them.
 ///
@@ -78,7 +78,9 @@ pub fn batch_additivity(layer: &dyn Layer<f64>, case: &LayerCase, options: Optio
         joined.iter_mut().zip(own_dx).for_each(|(joined, own)| joined.extend(own));
     }
     let inputs = dx.iter().zip(&joined).map(|(dx, joined)| relative(dx, joined));
-    Ok(inputs.fold(relative(&dtheta, &sum), f64::max))
+    // Not by `f64::max`, which forgets NaN.
+    let worse = |worst: f64, error: f64| if error > worst || error.is_nan() { error } else { worst };
+    Ok(inputs.fold(relative(&dtheta, &sum), worse))
 }
 
 /// The norm of the difference, relative to the larger norm; 0 for two zeros, NaN if a number is.

@@ -74,7 +74,7 @@ fn mask(rows: usize, positions: usize) -> Vec<f64> {
 }
 
 /// The difference between [`Layer::accumulate`], which added to ones, and [`Layer::overwrite`], relative to the largest
-/// number, that rounding may make.
+/// number of a tensor, that rounding may make.
 const WAYS_DIFFER: f64 = 1e-12;
 
 /// A layer at the numbers where it is checked.
@@ -180,15 +180,22 @@ impl<'a> Point<'a> {
         y.iter().zip(&self.projection).map(|(y, p)| y * p).sum()
     }
 
-    /// The gradients that the layer computes; NaN where [`Layer::accumulate`] and [`Layer::overwrite`] differ.
+    /// The gradients that the layer computes; NaN for a whole tensor of which [`Layer::accumulate`] and
+    /// [`Layer::overwrite`] give different ones.
     pub(super) fn gradients(&self) -> (Vec<f64>, Vec<Vec<f64>>) {
         let (mut dtheta, dx) = self.gradients_by(Accumulate::Add, 1.0);
         dtheta.iter_mut().for_each(|gradient| *gradient -= 1.0);
         let (overwritten, _) = self.gradients_by(Accumulate::Replace, f64::NAN);
-        let largest = dtheta.iter().fold(1.0, |largest: f64, gradient| largest.max(gradient.abs()));
-        for (gradient, overwritten) in dtheta.iter_mut().zip(overwritten) {
-            let agree = (*gradient - overwritten).abs() <= WAYS_DIFFER * largest;
-            *gradient = if agree { *gradient } else { f64::NAN };
+        let (mut rest, mut others) = (&mut dtheta[..], &overwritten[..]);
+        for parameter in self.layer.parameters() {
+            let len = parameter.shape.len();
+            let own = rest.split_off_mut(..len).unwrap_or_default();
+            let other = others.split_off(..len).unwrap_or_default();
+            let largest = own.iter().fold(1.0, |largest: f64, gradient| largest.max(gradient.abs()));
+            let agree = |(a, b): (&f64, &f64)| (a - b).abs() <= WAYS_DIFFER * largest;
+            if !own.iter().zip(other).all(agree) {
+                own.fill(f64::NAN);
+            }
         }
         (dtheta, dx)
     }

@@ -4,7 +4,9 @@
 //! evaluated forward only, in f64, so the numbers it is held against owe nothing to the code that is checked.
 //!
 //! # What keeps a check from passing for nothing
-//! - Written buffers start as NaN and what is added to as ones: reading before writing, or writing instead of adding, shows.
+//! - Written buffers start as NaN and what is added to as ones: reading before writing shows, writing instead of adding,
+//!   adding instead of writing.
+//! - Where a layer's two ways to a gradient by its parameters differ, no number of that tensor passes.
 //! - The error is relative to the norm of the tensor's own gradient, never to 1: small gradients are checked as
 //!   sharply as large ones.
 //! - A gradient that is zero everywhere proves nothing and is reported as such, unless it is declared to be zero, with a

@@ -1,6 +1,8 @@
 //! Bugs that the checker must find, planted one at a time into a dense layer written out here.
 
-use super::{LayerCase, Options, Verdict, check_layer, check_objective};
+use super::{
+    LayerCase, Options, Phase, Verdict, batch_additivity, check_layer, check_objective, transpose_identity,
+};
 use crate::activation::{Relu, Tanh};
 use crate::layers::{Activate, Chain, Dense};
 use crate::loss::{Loss, Mse, TargetKind, Targets};
@@ -172,6 +174,19 @@ fn every_planted_bug_fails_in_the_tensor_where_it_is() {
         };
         assert!(!report.passed() && !report.proves() && failed(tensor), "{bug:?}: {report:?}");
     }
+}
+
+#[test]
+fn two_ways_that_differ_break_the_laws_too() {
+    let case = LayerCase { rows: 3, phase: Phase::Evaluate, ..LayerCase::default() };
+    let errors = |bug| {
+        let layer = Buggy(bug, Shape::vector(N).unwrap());
+        let options = Options::default();
+        [batch_additivity(&layer, &case, options), transpose_identity(&layer, &case, options)]
+            .map(Result::unwrap)
+    };
+    assert!(errors(Bug::None).iter().all(|&error| error < 1e-7));
+    assert!(errors(Bug::WritesAnother).iter().all(|error| error.is_nan()));
 }
 
 /// A squared error that forgets to divide its gradient by the number of terms.

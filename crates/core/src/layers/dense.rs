@@ -96,7 +96,7 @@ impl<F: Float> Dense<F> {
     }
 
     /// `dW` and `db`, from `dz`.
-    fn parameter_gradient(
+    fn weight_and_bias_gradient(
         &self,
         into: Accumulate,
         pass: Pass<'_, F>,
@@ -112,15 +112,16 @@ impl<F: Float> Dense<F> {
         if into == Replace {
             db.fill(F::zero());
         }
-        wide(
-            #[inline(always)]
-            || {
-                // Without bias, `db` is empty.
-                for dz in dz.iter().take(if self.bias { dz.len() } else { 0 }) {
-                    db.iter_mut().zip(dz).for_each(|(db, &dz)| *db += dz);
-                }
-            },
-        );
+        if self.bias {
+            wide(
+                #[inline(always)]
+                || {
+                    for dz in dz.iter() {
+                        db.iter_mut().zip(dz).for_each(|(db, &dz)| *db += dz);
+                    }
+                },
+            );
+        }
     }
 
     /// `z = x Wᵀ + b` for all rows, `then` over the rows of each tile.
@@ -287,7 +288,7 @@ impl<F: Float> Layer<F> for Dense<F> {
         dtheta: &mut [F],
         ctx: &mut Ctx<'_, F>,
     ) {
-        self.parameter_gradient(Add, pass, dz, dtheta, ctx);
+        self.weight_and_bias_gradient(Add, pass, dz, dtheta, ctx);
     }
 
     fn overwrite(
@@ -298,7 +299,7 @@ impl<F: Float> Layer<F> for Dense<F> {
         dtheta: &mut [F],
         ctx: &mut Ctx<'_, F>,
     ) {
-        self.parameter_gradient(Replace, pass, dz, dtheta, ctx);
+        self.weight_and_bias_gradient(Replace, pass, dz, dtheta, ctx);
     }
 }
 

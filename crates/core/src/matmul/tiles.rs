@@ -1,6 +1,6 @@
 //! The three products of a dense layer, cut into tiles that threads share.
 //!
-//! The kernel copies both factors of a product into an order of its own. A tile of few rows would copy a whole weight for
+//! The kernel copies factors of a product into an order of its own. A tile of few rows would copy a whole weight for
 //! them, so large products are cut in both directions; the sizes were measured (docs/performance.md) and are part of the
 //! result, as other cuts may give other bits.
 
@@ -12,7 +12,7 @@ use crate::{Float, Rows, RowsMut, matmul};
 /// Rows of a tile of `y` and `dx`.
 const ROWS: usize = 256;
 
-/// Columns of a tile of a weight: twice what the kernel takes at once with AVX-512.
+/// Columns of a tile of a weight at most: twice what the kernel takes at once with AVX-512.
 const WEIGHT_COLUMNS: usize = 192;
 
 /// Rows and columns of a tile of `y` and `dx`, `columns` wide.
@@ -33,7 +33,7 @@ fn quarter(len: usize) -> usize {
     (len / 4).next_multiple_of(32).clamp(64, 128)
 }
 
-/// A length of pieces of `len`, at most `most`, of which the last is not much shorter than the others.
+/// A length of pieces of `len`, at most `most`: the last is shorter than the others by at most 16 times their number.
 fn even(len: usize, most: usize) -> usize {
     len.div_ceil(len.div_ceil(most)).next_multiple_of(16)
 }
@@ -75,12 +75,12 @@ pub(crate) fn dzt_x<F: Float>(
         let (dzt, x) = (Transposed(dz.into()), Plain(x.into()));
         return F::product_in_tiles(executor, tile, dzt, x, into, dw.into());
     }
-    if into == Replace {
-        dw.data().fill(F::zero());
-    }
     let width = x.width();
     for_each_tile(executor, dw.data(), width, x.data().len(), |first, dw| {
         let rows = if dw.len() == dz.width() * width { dz.width() } else { dw.len() / width };
+        if into == Replace {
+            dw.fill(F::zero());
+        }
         matmul::add_dzt_x(dz, first..first + rows, x, RowsMut::counted(dw, rows, width));
     });
 }
@@ -97,7 +97,7 @@ mod tests {
     /// Tiles of all kinds, the last of a row and of a column shorter, against one product.
     #[test]
     fn tiles_make_up_the_product() {
-        for (n, k, m) in [(64, 300, 600), (257, 130, 270), (1030, 64, 1100), (2, 3, 4)] {
+        for (n, k, m) in [(64, 300, 600), (257, 130, 270), (1030, 64, 1100), (2, 3, 4), (33, 4, 2100)] {
             let (x, w, z) = (numbers(n * k, 1), numbers(m * k, 2), numbers(n * m, 3));
             let (x, w, z) = (Rows::new(&x, k), Rows::new(&w, k), Rows::new(&z, m));
             let close = |found: &[f64], expected: &[f64]| {

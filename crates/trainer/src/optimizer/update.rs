@@ -10,6 +10,9 @@ use super::{Group, MAX_SLOTS, Memory, Optimizer, Step};
 /// Parameters of a piece at least: some microseconds' work.
 const MIN_PIECE: usize = 1 << 14;
 
+/// Parameters that are cut into pieces.
+const MANY: usize = 2 * MIN_PIECE;
+
 /// Pieces at most: so many lie on the stack.
 const MAX_PIECES: usize = 16;
 
@@ -20,12 +23,12 @@ struct Piece<'a, F> {
     slots: [&'a mut [F]; MAX_SLOTS],
 }
 
-/// Moves the parameters of every group by step `number`.
+/// Moves the parameters of every group by step `number`. Groups are in order and share no parameter.
 ///
 /// Each number is moved alone, so that the cut into pieces changes nothing; a [`Joint`](super::Joint) step is not cut.
 ///
 /// # Panics
-/// If groups overlap or are not in order, one reaches beyond `theta`, or the vectors are not as long.
+/// If a group reaches beyond `theta`, or a vector is not as long.
 pub fn update<F: Float>(
     executor: &dyn Executor<F>,
     optimizer: &dyn Optimizer<F>,
@@ -34,6 +37,7 @@ pub fn update<F: Float>(
     (theta, gradient): (&mut [F], &[F]),
     memory: &mut Memory<F>,
 ) {
+    debug_assert!(groups.is_sorted_by(|before, after| before.range.end <= after.range.start));
     if let Some(joint) = optimizer.joint() {
         return joint.update(groups, (number, learning_rate), (theta, gradient), memory);
     }
@@ -44,7 +48,7 @@ pub fn update<F: Float>(
     for group in groups {
         let range = group.range.clone();
         let (theta, gradient) = (&mut theta[range.clone()], &gradient[range]);
-        if theta.len() < 2 * MIN_PIECE && slots.is_empty() {
+        if theta.len() < MANY && slots.is_empty() {
             optimizer.update(group.step(number, learning_rate, numbers), theta, gradient, &mut []);
         } else {
             let step = (number, learning_rate, &numbers[..]);
@@ -69,7 +73,7 @@ fn update_group<F: Float>(
         *view = &mut slot[group.range.clone()];
     }
     let whole = Piece { theta, gradient, slots: views };
-    if whole.theta.len() < 2 * MIN_PIECE {
+    if whole.theta.len() < MANY {
         whole.update(optimizer, step, count);
     } else {
         in_pieces(executor, optimizer, step, whole, count);
