@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <time.h>
 
-enum { SAMPLES = 4, EPOCHS = 1000, REPEATS = 21 };
+enum { SAMPLES = 4, EPOCHS = 1000, REPEATS = 2001 };
 
 static const double X[SAMPLES][2] = {{-3, -3}, {8, 14}, {5, 8}, {-10, -19}};
 static const double Y[SAMPLES] = {1, 0, 0, 1};
