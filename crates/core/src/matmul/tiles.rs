@@ -22,8 +22,9 @@ fn tile(columns: usize) -> [usize; 2] {
 
 /// Rows and columns of a tile of a weight.
 ///
-/// Few rows, as the kernel reads what belongs to a row, a column of `dz`, all over again for every 96 columns: if the
-/// columns of `dz` are a power of two apart, they displace each other from the caches, 256 of them from the second.
+/// Of few rows: for each of them, a column of `dz`, the kernel reads a number from every row of `dz`, and all over again for
+/// every 96 columns of the tile. Where the rows of `dz` are a power of two apart, these numbers may lie in few places of a
+/// cache only and displace each other: 256 rows of 4,096 bytes fill theirs in the second cache.
 fn weight_tile(rows: usize, columns: usize) -> [usize; 2] {
     [quarter(rows), even(columns, WEIGHT_COLUMNS)]
 }
