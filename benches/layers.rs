@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chainrule_core::activation::{Gelu, Relu, Sigmoid, Softmax, Tanh};
 use chainrule_core::layers::Activate;
+use chainrule_core::matmul::Accumulate;
 use chainrule_core::random::{self, Purpose};
 use chainrule_core::{
     Activation, Ctx, Draw, Inline, Layer, Pass, Rows, RowsMut, Shape, initial_buffers, initialize,
@@ -124,7 +125,14 @@ impl Bench {
                 self.layer.backward(&self.theta, pass, RowsMut::new(dy, width), &mut dx, ctx);
             }
             Part::Accumulate => {
-                self.layer.overwrite(&self.theta, pass, Rows::new(dy, width), &mut self.dtheta, ctx);
+                self.layer.parameter_gradient(
+                    Accumulate::Replace,
+                    &self.theta,
+                    pass,
+                    Rows::new(dy, width),
+                    &mut self.dtheta,
+                    ctx,
+                );
             }
         }
     }

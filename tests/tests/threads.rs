@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use chainrule_core::activation::{Gelu, Linear, Sigmoid, Tanh};
 use chainrule_core::layers::{Graph, Multiply, Node, Source};
 use chainrule_core::loss::{CrossEntropy, Mse};
+use chainrule_core::matmul::Accumulate;
 use chainrule_core::{
     Ctx, Draw, Executor, Float, Inline, Layer, Objective, Pass, Rows, RowsMut, Total, Workspace,
     initial_buffers, initialize, parameter_count,
@@ -255,7 +256,14 @@ fn passed<F: Number>(network: &dyn Layer<F>, x: &[F], rows: usize, count: usize)
         let asked = &mut [Some(RowsMut::new(&mut dx, x.len() / rows))];
         network.backward(&theta, pass, RowsMut::new(&mut dy, width), asked, ctx);
         let pass = Pass { inputs: &inputs, y, tape: &mut tape };
-        network.overwrite(&theta, pass, Rows::new(&dy, width), &mut dtheta, ctx);
+        network.parameter_gradient(
+            Accumulate::Replace,
+            &theta,
+            pass,
+            Rows::new(&dy, width),
+            &mut dtheta,
+            ctx,
+        );
     });
     [bits(&y), bits(&dx), bits(&dtheta), bits(&buffers)]
 }

@@ -50,16 +50,16 @@ pub struct Pass<'a, F> {
 ///
 /// - [`backward`](Layer::backward) passes on what the layers below need, `dL/dx = dL/dy . dy/dx`;
 /// - [`accumulate`](Layer::accumulate) keeps what the optimiser needs, `dL/dtheta += dL/dy . dy/dtheta`, and
-///   [`overwrite`](Layer::overwrite) does the same for the first part of a sum.
+///   [`parameter_gradient`](Layer::parameter_gradient) either adds or replaces.
 ///
-/// | buffer | forward | backward | accumulate | overwrite |
+/// | buffer | forward | backward | accumulate | parameter_gradient |
 /// |---|---|---|---|---|
 /// | `theta` | read | read | read | read |
 /// | `inputs`, `y` | read, **write** | read | read | read |
 /// | `tape` | **write** | read, then scratch | read, then scratch | read, then scratch |
 /// | `dy` | | read, then **left as they want it** | read | read |
 /// | `dx` | | **write**, where asked | | |
-/// | `dtheta` | | | **add** | **write** |
+/// | `dtheta` | | | **add** | **add** or **write** |
 ///
 /// `backward` always runs first and hands its `dy` on to one of the two: a layer that fuses its activation, say, leaves
 /// `dz = dy * f'(z)` there and does not compute it twice. A written buffer may hold anything before.
@@ -169,24 +169,10 @@ pub trait Layer<F: Float>: fmt::Debug + Send + Sync {
         ctx: &mut Ctx<'_, F>,
     );
 
-    /// Writes `dL/dtheta` to `dtheta`, whatever was there: what [`accumulate`](Layer::accumulate) adds to zeros, up to
-    /// rounding. A layer of large weights does it without having zeros written and read.
-    fn overwrite(
-        &self,
-        theta: &[F],
-        pass: Pass<'_, F>,
-        dy: Rows<'_, F>,
-        dtheta: &mut [F],
-        ctx: &mut Ctx<'_, F>,
-    ) {
-        fill_zero(ctx.executor, dtheta);
-        self.accumulate(theta, pass, dy, dtheta, ctx);
-    }
-}
-
-impl<F: Float> dyn Layer<F> + '_ {
-    /// One of the two, [`accumulate`](Layer::accumulate) or [`overwrite`](Layer::overwrite).
-    pub(crate) fn parameter_gradient(
+    /// [`accumulate`](Layer::accumulate), or the same for the first part of a sum: with [`Accumulate::Replace`] it writes
+    /// `dL/dtheta` to `dtheta`, whatever was there, what would be added to zeros up to rounding. A layer of large weights
+    /// does it without having zeros written and read; a composite asks its parts.
+    fn parameter_gradient(
         &self,
         into: Accumulate,
         theta: &[F],
@@ -195,9 +181,9 @@ impl<F: Float> dyn Layer<F> + '_ {
         dtheta: &mut [F],
         ctx: &mut Ctx<'_, F>,
     ) {
-        match into {
-            Accumulate::Add => self.accumulate(theta, pass, dy, dtheta, ctx),
-            Accumulate::Replace => self.overwrite(theta, pass, dy, dtheta, ctx),
+        if into == Accumulate::Replace {
+            fill_zero(ctx.executor, dtheta);
         }
+        self.accumulate(theta, pass, dy, dtheta, ctx);
     }
 }

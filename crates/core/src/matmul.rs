@@ -22,7 +22,8 @@ use kernel::Factor::{Plain, Transposed};
 use crate::simd::wide;
 use crate::{Float, Panel, PanelMut, Rows, RowsMut};
 
-pub(crate) use kernel::{Accumulate, Kernel};
+pub use kernel::Accumulate;
+pub(crate) use kernel::Kernel;
 
 pub use part::{a_b, at_b, scaled_a_bt};
 

@@ -3,6 +3,7 @@
 use crate::layers::Masked;
 use crate::layers::flat::Flat;
 use crate::loss::{OutputLoss, Weighted};
+use crate::matmul::Accumulate::Replace;
 use crate::{
     Buffer, Ctx, Error, Float, Layer, Loss, MAX_INPUTS, Masking, Parameter, Pass, Rows, RowsMut, Shape,
     TapeLen, Targets, initial_buffers, initialize, parameter_count,
@@ -308,7 +309,7 @@ impl<F: Float> Objective<F> {
         let pass = Pass { inputs, y, tape };
         self.network.backward(theta, pass, RowsMut::counted(dy, rows, width), dx, ctx);
         let pass = Pass { inputs, y, tape };
-        self.network.overwrite(theta, pass, Rows::counted(dy, rows, width), dtheta, ctx);
+        self.network.parameter_gradient(Replace, theta, pass, Rows::counted(dy, rows, width), dtheta, ctx);
         total
     }
 }

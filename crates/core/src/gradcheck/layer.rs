@@ -73,7 +73,7 @@ fn mask(rows: usize, positions: usize) -> Vec<f64> {
     (0..rows * positions).map(|at| f64::from(u8::from(counts(at / positions, at % positions)))).collect()
 }
 
-/// The difference between [`Layer::accumulate`], which added to ones, and [`Layer::overwrite`], relative to the largest
+/// The difference between gradients that were added to ones and those that replaced, relative to the largest
 /// number of a tensor, that rounding may make.
 const WAYS_DIFFER: f64 = 1e-12;
 
@@ -180,8 +180,8 @@ impl<'a> Point<'a> {
         y.iter().zip(&self.projection).map(|(y, p)| y * p).sum()
     }
 
-    /// The gradients that the layer computes; NaN for a whole tensor of which [`Layer::accumulate`] and
-    /// [`Layer::overwrite`] give different ones.
+    /// The gradients that the layer computes; NaN for a whole tensor of which adding and replacing give different
+    /// ones.
     pub(super) fn gradients(&self) -> (Vec<f64>, Vec<Vec<f64>>) {
         let (mut dtheta, dx) = self.gradients_by(Accumulate::Add, 1.0);
         dtheta.iter_mut().for_each(|gradient| *gradient -= 1.0);

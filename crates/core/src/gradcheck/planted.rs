@@ -6,6 +6,7 @@ use super::{
 use crate::activation::{Relu, Tanh};
 use crate::layers::{Activate, Chain, Dense};
 use crate::loss::{Loss, Mse, TargetKind, Targets};
+use crate::matmul::Accumulate;
 use crate::{
     Ctx, Derivation, Fans, Initializer, Layer, Objective, Parameter, Pass, Role, Rows, RowsMut, Rule, Shape,
 };
@@ -122,19 +123,20 @@ impl Layer<f64> for Buggy {
         }
     }
 
-    fn overwrite(
+    fn parameter_gradient(
         &self,
+        into: Accumulate,
         theta: &[f64],
         pass: Pass<'_, f64>,
         dy: Rows<'_, f64>,
         dtheta: &mut [f64],
         ctx: &mut Ctx<'_, f64>,
     ) {
-        if self.0 != Bug::AddsWhereItWrites {
+        if into == Accumulate::Replace && self.0 != Bug::AddsWhereItWrites {
             dtheta.fill(0.0);
         }
         self.accumulate(theta, pass, dy, dtheta, ctx);
-        if self.0 == Bug::WritesAnother {
+        if into == Accumulate::Replace && self.0 == Bug::WritesAnother {
             dtheta[1] *= 1.0001;
         }
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::Neurons;
 use crate::derivation::for_each_input;
-use crate::matmul::Accumulate::{self, Add, Replace};
+use crate::matmul::Accumulate::{self, Add};
 use crate::{
     Buffer, Ctx, Derivation, Error, Float, Layer, Masking, Parameter, Pass, Rows, RowsMut, Shape, TapeLen,
     buffer_count, parameter_count,
@@ -293,24 +293,10 @@ impl<F: Float> Layer<F> for Chain<F> {
         dtheta: &mut [F],
         ctx: &mut Ctx<'_, F>,
     ) {
-        self.gradient_of_parts(Add, theta, pass, dy, dtheta, ctx);
+        self.parameter_gradient(Add, theta, pass, dy, dtheta, ctx);
     }
 
-    fn overwrite(
-        &self,
-        theta: &[F],
-        pass: Pass<'_, F>,
-        dy: Rows<'_, F>,
-        dtheta: &mut [F],
-        ctx: &mut Ctx<'_, F>,
-    ) {
-        self.gradient_of_parts(Replace, theta, pass, dy, dtheta, ctx);
-    }
-}
-
-impl<F: Float> Chain<F> {
-    /// [`Layer::accumulate`] or [`Layer::overwrite`], part by part.
-    fn gradient_of_parts(
+    fn parameter_gradient(
         &self,
         into: Accumulate,
         theta: &[F],

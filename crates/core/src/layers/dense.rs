@@ -95,35 +95,6 @@ impl<F: Float> Dense<F> {
         matmul::add_x_wt(x, w, RowsMut::counted(z, x.len(), self.units()));
     }
 
-    /// `dW` and `db`, from `dz`.
-    fn weight_and_bias_gradient(
-        &self,
-        into: Accumulate,
-        pass: Pass<'_, F>,
-        dz: Rows<'_, F>,
-        dtheta: &mut [F],
-        ctx: &mut Ctx<'_, F>,
-    ) {
-        let (width, inputs) = (self.units(), self.inputs());
-        let x = pass.inputs[0].with_width(inputs);
-        let dz = dz.with_width(width);
-        let (dw, db) = dtheta.split_at_mut(width * inputs);
-        matmul::tiles::dzt_x(ctx.executor, dz, x, into, RowsMut::counted(dw, width, inputs));
-        if into == Replace {
-            db.fill(F::zero());
-        }
-        if self.bias {
-            wide(
-                #[inline(always)]
-                || {
-                    for dz in dz.iter() {
-                        db.iter_mut().zip(dz).for_each(|(db, &dz)| *db += dz);
-                    }
-                },
-            );
-        }
-    }
-
     /// `z = x Wᵀ + b` for all rows, `then` over the rows of each tile.
     fn for_each_sums(
         &self,
@@ -282,24 +253,42 @@ impl<F: Float> Layer<F> for Dense<F> {
 
     fn accumulate(
         &self,
-        _theta: &[F],
+        theta: &[F],
         pass: Pass<'_, F>,
         dz: Rows<'_, F>,
         dtheta: &mut [F],
         ctx: &mut Ctx<'_, F>,
     ) {
-        self.weight_and_bias_gradient(Add, pass, dz, dtheta, ctx);
+        self.parameter_gradient(Add, theta, pass, dz, dtheta, ctx);
     }
 
-    fn overwrite(
+    fn parameter_gradient(
         &self,
+        into: Accumulate,
         _theta: &[F],
         pass: Pass<'_, F>,
         dz: Rows<'_, F>,
         dtheta: &mut [F],
         ctx: &mut Ctx<'_, F>,
     ) {
-        self.weight_and_bias_gradient(Replace, pass, dz, dtheta, ctx);
+        let (width, inputs) = (self.units(), self.inputs());
+        let x = pass.inputs[0].with_width(inputs);
+        let dz = dz.with_width(width);
+        let (dw, db) = dtheta.split_at_mut(width * inputs);
+        matmul::tiles::dzt_x(ctx.executor, dz, x, into, RowsMut::counted(dw, width, inputs));
+        if into == Replace {
+            db.fill(F::zero());
+        }
+        if self.bias {
+            wide(
+                #[inline(always)]
+                || {
+                    for dz in dz.iter() {
+                        db.iter_mut().zip(dz).for_each(|(db, &dz)| *db += dz);
+                    }
+                },
+            );
+        }
     }
 }
 

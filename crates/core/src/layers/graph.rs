@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::layers::chain::{joined, named, named_buffers};
-use crate::matmul::Accumulate::{self, Add, Replace};
+use crate::matmul::Accumulate::{self, Add};
 use crate::{
     Buffer, Ctx, Derivation, Error, Float, Layer, MAX_INPUTS, Masking, Parameter, Pass, Rows, RowsMut, Shape,
     TapeLen, buffer_count, parameter_count,
@@ -454,24 +454,10 @@ impl<F: Float> Layer<F> for Graph<F> {
         dtheta: &mut [F],
         ctx: &mut Ctx<'_, F>,
     ) {
-        self.gradient_of_parts(Add, theta, pass, dy, dtheta, ctx);
+        self.parameter_gradient(Add, theta, pass, dy, dtheta, ctx);
     }
 
-    fn overwrite(
-        &self,
-        theta: &[F],
-        pass: Pass<'_, F>,
-        dy: Rows<'_, F>,
-        dtheta: &mut [F],
-        ctx: &mut Ctx<'_, F>,
-    ) {
-        self.gradient_of_parts(Replace, theta, pass, dy, dtheta, ctx);
-    }
-}
-
-impl<F: Float> Graph<F> {
-    /// [`Layer::accumulate`] or [`Layer::overwrite`], part by part.
-    fn gradient_of_parts(
+    fn parameter_gradient(
         &self,
         into: Accumulate,
         theta: &[F],
@@ -499,7 +485,9 @@ impl<F: Float> Graph<F> {
             node.layer.parameter_gradient(into, &theta[range.clone()], pass, dy, &mut dtheta[range], ctx);
         }
     }
+}
 
+impl<F: Float> Graph<F> {
     /// Where `node` writes the gradient of each of its inputs: the gradient of the source if it is its last reader,
     /// else the node's room for terms; nowhere for an input of the graph that nobody asked for.
     fn targets<'a>(

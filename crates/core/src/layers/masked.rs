@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::matmul::Accumulate::{self, Add};
 use crate::{
     Buffer, Ctx, Derivation, Error, Float, Layer, Masking, Parameter, Pass, Rows, RowsMut, Shape, TapeLen,
     buffer_count,
@@ -135,13 +136,12 @@ impl<F: Float> Layer<F> for Masked<F> {
         dtheta: &mut [F],
         ctx: &mut Ctx<'_, F>,
     ) {
-        let (mask, tape) = self.split(pass.tape, pass.y.len());
-        let ctx = &mut with_mask(ctx, self.buffers, mask);
-        self.layer.accumulate(theta, Pass { tape, ..pass }, dy, dtheta, ctx);
+        self.parameter_gradient(Add, theta, pass, dy, dtheta, ctx);
     }
 
-    fn overwrite(
+    fn parameter_gradient(
         &self,
+        into: Accumulate,
         theta: &[F],
         pass: Pass<'_, F>,
         dy: Rows<'_, F>,
@@ -150,6 +150,6 @@ impl<F: Float> Layer<F> for Masked<F> {
     ) {
         let (mask, tape) = self.split(pass.tape, pass.y.len());
         let ctx = &mut with_mask(ctx, self.buffers, mask);
-        self.layer.overwrite(theta, Pass { tape, ..pass }, dy, dtheta, ctx);
+        self.layer.parameter_gradient(into, theta, Pass { tape, ..pass }, dy, dtheta, ctx);
     }
 }

@@ -1,6 +1,7 @@
 //! A layer that is trained otherwise than the rest of its network: frozen, or at a rate of its own.
 
 use super::Neurons;
+use crate::matmul::Accumulate::{self, Add};
 use crate::{
     Buffer, Ctx, Derivation, Error, Float, Layer, Masking, Parameter, Pass, Rows, RowsMut, Shape, TapeLen,
 };
@@ -117,18 +118,19 @@ impl<F: Float> Layer<F> for Tuned<F> {
         dtheta: &mut [F],
         ctx: &mut Ctx<'_, F>,
     ) {
-        self.layer.accumulate(theta, pass, dy, dtheta, ctx);
+        self.parameter_gradient(Add, theta, pass, dy, dtheta, ctx);
     }
 
-    fn overwrite(
+    fn parameter_gradient(
         &self,
+        into: Accumulate,
         theta: &[F],
         pass: Pass<'_, F>,
         dy: Rows<'_, F>,
         dtheta: &mut [F],
         ctx: &mut Ctx<'_, F>,
     ) {
-        self.layer.overwrite(theta, pass, dy, dtheta, ctx);
+        self.layer.parameter_gradient(into, theta, pass, dy, dtheta, ctx);
     }
 }
 
