@@ -5,8 +5,8 @@ use crate::layers::flat::Flat;
 use crate::loss::{OutputLoss, Weighted};
 use crate::matmul::Accumulate::Replace;
 use crate::{
-    Buffer, Ctx, Error, Float, Layer, Loss, MAX_INPUTS, Masking, Parameter, Pass, Rows, RowsMut, Shape,
-    TapeLen, Targets, initial_buffers, initialize, parameter_count,
+    Buffer, Ctx, Error, Float, Layer, Loss, MAX_INPUTS, Masking, Parameter, Pass, RowPass, Rows, RowsMut,
+    Shape, TapeLen, Targets, initial_buffers, initialize, parameter_count,
 };
 
 /// A sum of losses and the number of its terms; the loss is their ratio.
@@ -58,13 +58,14 @@ impl<F: Float> Workspace<F> {
         let too_large = || Error::TooLarge { axes: vec![rows, width.saturating_add(tape.per_row)] };
         let outputs = rows.checked_mul(width).ok_or_else(too_large)?;
         let taped = rows.checked_mul(tape.per_row).and_then(|len| len.checked_add(tape.per_batch));
+        let of_row = Flat::of(network).map_or(0, |flat| flat.tape());
         let zeros = |len: usize| {
             let mut buffer = Vec::new();
             buffer.try_reserve_exact(len).map_err(|_| too_large())?;
             buffer.resize(len, F::zero());
             Ok(buffer)
         };
-        let tape = zeros(taped.ok_or_else(too_large)?)?;
+        let tape = zeros(taped.ok_or_else(too_large)?.max(of_row))?;
         let totals = Vec::with_capacity(MAX_INPUTS);
         Ok(Self { y: zeros(outputs)?, dy: zeros(outputs)?, tape, totals })
     }
@@ -107,8 +108,8 @@ pub struct Objective<F> {
     /// Numbers of one row of the network's output, and its tape: asked for once.
     width: usize,
     tape: TapeLen,
-    /// The network once more, for one row, if it is small.
-    flat: Option<Flat<F>>,
+    /// The network once more, for one row, if it is small and has one output, and how many terms the loss of that has.
+    flat: Option<(Flat<F>, f64)>,
 }
 
 impl<F: Float> Objective<F> {
@@ -143,7 +144,10 @@ impl<F: Float> Objective<F> {
 
     fn of(network: Box<dyn Layer<F>>, loss: Weighted<F>) -> Self {
         let (width, tape) = (network.output_shape().len(), network.tape());
-        let flat = network.neurons().and_then(Flat::new);
+        let flat = Flat::of(network.as_ref()).zip(loss.only()).map(|(flat, only)| {
+            let row = vec![F::zero(); width];
+            (flat, only.loss.terms(Rows::new(&row, width)))
+        });
         Self { network, loss, width, tape, flat }
     }
 
@@ -263,20 +267,26 @@ impl<F: Float> Objective<F> {
         workspace: &mut Workspace<F>,
         ctx: &mut Ctx<'_, F>,
     ) -> Total {
-        let Some(flat) = self.flat.as_ref().filter(|_| inputs[0].len() == 1) else {
-            return self.gradient_by_layers(theta, inputs, targets, dtheta, dx, workspace, ctx);
-        };
-        let Workspace { y, dy, tape, totals } = workspace;
-        let width = self.width;
-        // Made anew: a copy of one that was just written is waited for.
-        let x = Rows::counted(inputs[0].data(), 1, inputs[0].width());
-        let (y, dy, tape) = (&mut y[..width], &mut dy[..width], &mut tape[..self.tape.for_rows(1)]);
-        flat.forward(theta, x.data(), y, tape);
-        let y_row = Rows::counted(y, 1, width);
-        let total = self.loss.gradient(x, y_row, targets, RowsMut::counted(dy, 1, width), totals);
-        let dx = dx[0].as_mut().map_or(&mut [][..], RowsMut::data);
-        flat.backward(theta, (x.data(), y, tape), dy, dx, dtheta);
-        total
+        if inputs[0].len() == 1
+            && let Some(mut pass) = self.row_pass(workspace)
+        {
+            let total = pass.total(theta, inputs[0].data(), targets, dtheta);
+            if let Some(dx) = &mut dx[0] {
+                pass.input_gradient(theta, dx.data());
+            }
+            workspace.totals.clear();
+            workspace.totals.push(total);
+            return self.loss.together(&workspace.totals, 1);
+        }
+        self.gradient_by_layers(theta, inputs, targets, dtheta, dx, workspace, ctx)
+    }
+
+    /// The same for one row after the other, of a small network with one output.
+    #[inline(always)]
+    pub fn row_pass<'a>(&'a self, workspace: &'a mut Workspace<F>) -> Option<RowPass<'a, F>> {
+        let (flat, terms) = self.flat.as_ref()?;
+        let tape = &mut workspace.tape[..flat.tape()];
+        Some(RowPass::new(flat, (self.loss.only()?, *terms), tape))
     }
 
     /// What [`gradient`](Self::gradient) does for any number of rows and any network.

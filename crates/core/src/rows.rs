@@ -44,6 +44,16 @@ impl<'a, F> Rows<'a, F> {
         Self { data, width, len }
     }
 
+    /// Reads all of `data` as one row.
+    ///
+    /// # Panics
+    /// If there is nothing.
+    #[inline(always)]
+    pub fn one(data: &'a [F]) -> Self {
+        assert!(!data.is_empty(), "a row has at least one number");
+        Self { data, width: data.len(), len: 1 }
+    }
+
     /// All numbers, row after row.
     #[inline]
     pub fn data(self) -> &'a [F] {
@@ -123,6 +133,16 @@ impl<'a, F> RowsMut<'a, F> {
     pub fn counted(data: &'a mut [F], len: usize, width: usize) -> Self {
         assert!(width > 0 && data.len() == len * width, "{} is not {len} times {width}", data.len());
         Self { data, width, len }
+    }
+
+    /// Reads all of `data` as one row to write.
+    ///
+    /// # Panics
+    /// As [`Rows::one`].
+    #[inline(always)]
+    pub fn one(data: &'a mut [F]) -> Self {
+        assert!(!data.is_empty(), "a row has at least one number");
+        Self { len: 1, width: data.len(), data }
     }
 
     /// All numbers, row after row.

@@ -71,6 +71,13 @@ impl<F: Float> Dataset<F> {
         (inputs, Targets::of(&self.targets, range))
     }
 
+    /// The inputs of one sample, and its targets.
+    #[inline(always)]
+    pub(crate) fn sample(&self, index: usize) -> (&[F], Targets<'_, F>) {
+        let x = &self.inputs[index * self.width..][..self.width];
+        (x, Targets::of_one(&self.targets, index))
+    }
+
     /// The samples of these numbers, in their order.
     ///
     /// # Errors

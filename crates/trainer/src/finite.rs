@@ -24,6 +24,16 @@ pub(crate) fn all<F: Float>(executor: &dyn Executor<F>, numbers: &[F]) -> bool {
     all_of_many(executor, numbers)
 }
 
+/// Whether that is so, and `total`, before them in the sum, is finite too.
+#[inline(always)]
+pub(crate) fn all_with<F: Float>(executor: &dyn Executor<F>, total: f64, numbers: &[F]) -> bool {
+    let sum = |start: F| numbers.iter().fold(start, |sum, &number| sum + number);
+    if numbers.len() < FEW && sum(F::of(total)).is_finite() {
+        return true;
+    }
+    total.is_finite() && all_of_many(executor, numbers)
+}
+
 #[inline(never)]
 fn all_of_many<F: Float>(executor: &dyn Executor<F>, numbers: &[F]) -> bool {
     if numbers.len() < 2 * PIECE {

@@ -20,6 +20,7 @@ use crate::{
     Trainer, Values,
 };
 
+mod single;
 mod step;
 
 /// Multiply-adds between two calls of [`Observer::progressed`]: about a millisecond.
@@ -35,6 +36,8 @@ pub(crate) struct Run<'a, F> {
     adjusts: bool,
     /// Whether anything is done after a step.
     follows_up: bool,
+    /// Whether nothing is, and a step is of one sample.
+    is_plain: bool,
     workspace: Workspace<F>,
     gathered: Gathered<F>,
     order: Vec<u32>,
@@ -98,13 +101,18 @@ impl<'a, F: Float> Run<'a, F> {
         let scorer = scorer.map(|scoring| Scorer::new(scoring, evaluated, trainer.threads.count()));
         let batch_work = objective.network().multiply_adds().saturating_mul(3 * rows).max(1);
         let report_every = (PROGRESS_WORK / batch_work).max(1) as u64;
+        let groups = groups(&parameters, settings.decay_on, &settings.tunings);
+        let adjusts = settings.clip != Clip::default() || settings.l1 != 0.0;
+        let follows_up = settings.max_norm.is_some() || settings.averaging.is_some();
+        let is_plain = !adjusts && !follows_up && single::is_plain(trainer, &groups, len);
         Ok(Self {
             trainer,
             executor,
-            groups: groups(&parameters, settings.decay_on, &settings.tunings),
+            groups,
             max_norm: settings.max_norm.map(|limit| MaxNorm::new(limit, &parameters)),
-            adjusts: settings.clip != Clip::default() || settings.l1 != 0.0,
-            follows_up: settings.max_norm.is_some() || settings.averaging.is_some(),
+            adjusts,
+            follows_up,
+            is_plain,
             workspace: Workspace::new(objective.network(), rows)?,
             gathered: Gathered::new(trainer.train, rows),
             order: vec![0; trainer.train.len()],
@@ -206,8 +214,13 @@ impl<'a, F: Float> Run<'a, F> {
         }
         let mut start = usize::try_from(state.counts.samples).unwrap_or(usize::MAX);
         while start < samples {
-            let end = samples.min(start.saturating_add(step_size));
-            let loss = self.step(state, start..end, shuffled)?;
+            let (end, loss) = match self.single_steps(state, start..samples, shuffled) {
+                Some(taken) => taken,
+                None => {
+                    let end = samples.min(start.saturating_add(step_size));
+                    (end, self.step(state, start..end, shuffled)?)
+                }
+            };
             start = end;
             state.counts.samples = end as u64;
             if state.counts.batches >= self.next_report {

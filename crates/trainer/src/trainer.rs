@@ -132,7 +132,7 @@ pub struct Trainer<'a, F> {
     pub settings: Settings,
     /// Who computes.
     pub threads: &'a Threads,
-    /// Set from outside to end the run after the step that is under way.
+    /// Set from outside to end the run after the step that is under way; steps of microseconds, after some more.
     pub interrupt: Option<&'a AtomicBool>,
 }
 

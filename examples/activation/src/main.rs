@@ -16,7 +16,7 @@ use serde::Deserialize;
 /// dy/dx = 1 + 2 sin(a x) cos(a x) · a / a = 1 + sin(2 a x)
 /// ```
 /// `x` cannot be had from `y` in closed form, so it is kept.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Snake {
     frequency: f64,
 }

@@ -14,7 +14,7 @@ use crate::{Elementwise, Float, Formula};
 /// For `slope ≥ 0` and `x ≤ 0` also `y ≤ 0`, so `y` says which side it is and `x` need not be kept. A negative slope
 /// would give the same `y` for two `x`, with two derivatives, and is refused. At 0 the derivative is the slope, as in
 /// PyTorch; with a slope of 1 there is no kink.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Elu {
     slope: f64,
 }

@@ -27,13 +27,13 @@ const SATURATED: f64 = 100.0;
 ///
 /// Both shares of normal numbers are computed from their small side, so they keep their digits far below 0, where `1 +
 /// erf` and `1 + t` lose them.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Gelu;
 
 /// The approximation of [`Gelu`] by a hyperbolic tangent, off by less than 0.0005: what GPT-2 and BERT were trained with.
 ///
 /// A type of its own, as a choice within the loop over a buffer would keep that from running in vectors.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct GeluTanh;
 
 impl Gelu {

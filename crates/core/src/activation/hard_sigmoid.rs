@@ -11,7 +11,7 @@ use crate::{Elementwise, Float, Formula};
 /// ```
 /// and `0 < y < 1` exactly where `-3 < x < 3`, up to the rounding of `y`, so `x` need not be kept. At the kinks the
 /// derivative is 0, as in PyTorch.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct HardSigmoid;
 
 impl Elementwise for HardSigmoid {

@@ -9,7 +9,7 @@ use crate::{Elementwise, Float, Formula};
 /// dy/dx = 1 for -1 < x < 1,   0 beyond
 /// ```
 /// and `|y| < 1` exactly where `|x| < 1`, so `x` need not be kept. At the kinks the derivative is 0, as in PyTorch.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct HardTanh;
 
 impl Elementwise for HardTanh {

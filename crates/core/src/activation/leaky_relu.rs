@@ -12,7 +12,7 @@ use crate::{Elementwise, Float, Formula};
 /// loses nothing either: it makes `y = 0`, where the derivative is the slope. A negative slope would give the same `y`
 /// for two `x`, with two derivatives. As it makes a unit that is not monotone, which nobody asks of a leak, it is
 /// refused rather than `x` kept for everyone. At the kink the derivative is the slope, as in PyTorch.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LeakyRelu {
     slope: f64,
 }

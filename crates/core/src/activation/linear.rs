@@ -6,7 +6,7 @@ use crate::{Elementwise, Float, Formula};
 ///
 /// # Derivation
 /// `dy/dx = 1`. The compiler removes both loops.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Linear;
 
 impl Elementwise for Linear {

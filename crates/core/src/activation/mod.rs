@@ -4,9 +4,10 @@
 //! paid once a buffer and the loop inside is compiled for the function. Each function has its file, with its
 //! derivation.
 
+use std::any::Any;
 use std::fmt;
 
-use crate::affine::{Affine, RowBackward, RowForward};
+use crate::affine::{Affine, Own, Row};
 use crate::simd::{WORTH_WIDE, wide};
 use crate::{Float, Formula, Rule};
 
@@ -17,7 +18,7 @@ pub(crate) const WORK: usize = 64;
 ///
 /// Implement [`Elementwise`] instead if every number of `y` depends on the number of `x` in its place only: it is two
 /// scalar functions, and this trait comes for free.
-pub trait Activation<F: Float>: fmt::Debug + Send + Sync {
+pub trait Activation<F: Float>: fmt::Debug + Any + Send + Sync {
     /// Whether [`backward`](Activation::backward) reads `x`. If not, whoever applies the function need not keep it.
     fn needs_input(&self) -> bool;
 
@@ -31,20 +32,31 @@ pub trait Activation<F: Float>: fmt::Debug + Send + Sync {
     /// The same as text, of an argument that is called `x`.
     fn rule(&self, x: &str) -> Rule;
 
-    /// One row through a small dense layer with this function: the layer's sums and [`forward`](Activation::forward) in one
-    /// call. The default is right for every function.
-    fn row_forward(&self, affine: &Affine, mut row: RowForward<'_, F>) {
-        wide(
-            #[inline(always)]
-            || affine.forward(&mut row),
-        );
-        self.forward(affine.units, row.y);
+    /// One row through small dense layers that follow one another and all have this function: their sums and
+    /// [`forward`](Activation::forward) in one call. All are tiny, or none. The default is right for every function.
+    fn row_forward(&self, layers: &[Affine], row: &mut Row<'_, F>) {
+        for layer in layers {
+            wide(
+                #[inline(always)]
+                || layer.forward(row),
+            );
+            self.forward(layer.units(), layer.own(row.tape).y);
+        }
     }
 
-    /// The way back of the same: [`backward`](Activation::backward), and what the layer makes of it.
-    fn row_backward(&self, affine: &Affine, mut row: RowBackward<'_, F>) {
-        self.backward(affine.units, row.z, row.y, row.dy);
-        affine.backward_of_sums(&mut row);
+    /// The way back of the same: [`backward`](Activation::backward), and what the layers make of it.
+    fn row_backward(&self, layers: &[Affine], row: &mut Row<'_, F>) {
+        for layer in layers.iter().rev() {
+            let Own { z, y, dy } = layer.own(row.tape);
+            self.backward(layer.units(), z, y, dy);
+            layer.backward(row);
+        }
+    }
+
+    /// Whether `other` is the same function: then neighbouring layers may go through one call. Of a function that does not
+    /// say so, each layer has its own.
+    fn is_same(&self, _other: &dyn Activation<F>) -> bool {
+        false
     }
 }
 
@@ -53,7 +65,7 @@ pub trait Activation<F: Float>: fmt::Debug + Send + Sync {
 /// Both are total: no input but NaN gives NaN. The loops run within [`wide`]: they become vector instructions if both are marked
 /// `#[inline(always)]` and have selections in place of calls and branches, as the functions of [`elementary`](crate::elementary) have. Where
 /// those are called and not inlined, each of their fused multiply-adds is a call of the library.
-pub trait Elementwise: fmt::Debug + Send + Sync {
+pub trait Elementwise: fmt::Debug + PartialEq + Send + Sync + 'static {
     /// Whether [`df`](Elementwise::df) reads `x`; if not, it is given NaN there.
     const NEEDS_INPUT: bool;
 
@@ -92,38 +104,39 @@ impl<F: Float, A: Elementwise> Activation<F> for A {
         );
     }
 
-    fn row_forward(&self, affine: &Affine, mut row: RowForward<'_, F>) {
-        wide(
-            #[inline(always)]
-            || {
-                if affine.units < WORTH_WIDE {
-                    return affine.forward_of_few(
-                        &mut row,
-                        #[inline(always)]
-                        |sum| self.f(sum),
-                    );
-                }
-                affine.forward(&mut row);
-                apply(self, row.y);
-            },
-        );
+    fn row_forward(&self, layers: &[Affine], row: &mut Row<'_, F>) {
+        if layers.first().is_some_and(Affine::is_tiny) {
+            wide(
+                #[inline(always)]
+                move || {
+                    for layer in layers {
+                        layer.tiny_forward(self, row);
+                    }
+                },
+            );
+        } else {
+            row_forward_of_many(self, layers, row);
+        }
     }
 
-    fn row_backward(&self, affine: &Affine, mut row: RowBackward<'_, F>) {
-        wide(
-            #[inline(always)]
-            || {
-                if affine.units < WORTH_WIDE {
-                    return affine.backward(
-                        &mut row,
-                        #[inline(always)]
-                        |z, y| self.df(z, y),
-                    );
-                }
-                apply_backward(self, row.z, row.y, row.dy);
-                affine.backward_of_sums(&mut row);
-            },
-        );
+    fn row_backward(&self, layers: &[Affine], row: &mut Row<'_, F>) {
+        if layers.first().is_some_and(Affine::is_tiny) {
+            wide(
+                #[inline(always)]
+                move || {
+                    for layer in layers.iter().rev() {
+                        layer.tiny_backward(self, row);
+                    }
+                },
+            );
+        } else {
+            row_backward_of_many(self, layers, row);
+        }
+    }
+
+    fn is_same(&self, other: &dyn Activation<F>) -> bool {
+        let other: &dyn Any = other;
+        other.downcast_ref::<A>() == Some(self)
     }
 
     fn rule(&self, x: &str) -> Rule {
@@ -135,6 +148,36 @@ impl<F: Float, A: Elementwise> Activation<F> for A {
             slope: Some(format!("f'({x}_j)")),
         }
     }
+}
+
+/// What [`Activation::row_forward`] does for layers that are not tiny.
+#[inline(never)] // Or those that are pay for its frame.
+fn row_forward_of_many<F: Float, A: Elementwise>(f: &A, layers: &[Affine], row: &mut Row<'_, F>) {
+    wide(
+        #[inline(always)]
+        || {
+            for layer in layers {
+                layer.forward(row);
+                let y = layer.own(row.tape).y;
+                if y.len() < WORTH_WIDE { apply_to_few(f, y) } else { apply(f, y) }
+            }
+        },
+    );
+}
+
+/// The way back of the same.
+#[inline(never)]
+fn row_backward_of_many<F: Float, A: Elementwise>(f: &A, layers: &[Affine], row: &mut Row<'_, F>) {
+    wide(
+        #[inline(always)]
+        || {
+            for layer in layers.iter().rev() {
+                let Own { z, y, dy } = layer.own(row.tape);
+                apply_backward(f, z, y, dy);
+                layer.backward(row);
+            }
+        },
+    );
 }
 
 /// Numbers whose results are held before they are written.

@@ -10,7 +10,7 @@ use crate::{Elementwise, Float, Formula};
 /// ```
 /// and `y > 0` exactly where `x > 0`, so `x` need not be kept. At the kink every number from 0 to 1 is a subgradient;
 /// as in PyTorch it is 0.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Relu;
 
 impl Elementwise for Relu {

@@ -20,7 +20,7 @@ const SLOPE: f64 = SCALE * 1.6732632423543772;
 ///       = λ α exp(x) = y + λ α              for x < 0
 /// ```
 /// `y > 0` exactly where `x > 0`, so `x` need not be kept. At the kink the derivative is λ α, as in PyTorch.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Selu;
 
 impl Elementwise for Selu {

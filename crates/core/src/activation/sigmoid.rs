@@ -13,7 +13,7 @@ use crate::{Elementwise, Float, Formula};
 /// ```
 /// The derivative needs `y` alone, so `x` need not be kept. Far below 0, `y` is
 /// `exp(x)` down to the smallest numbers.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Sigmoid;
 
 impl Elementwise for Sigmoid {

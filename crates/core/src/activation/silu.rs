@@ -16,7 +16,7 @@ const SATURATED: f64 = 1000.0;
 ///       = σ (1 + x (1 - σ))
 /// ```
 /// `y` falls to -0.28 near `x = -1.28` and rises again below: two `x` share a `y`, so `x` is kept.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Silu;
 
 impl Elementwise for Silu {

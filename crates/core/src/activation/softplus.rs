@@ -15,7 +15,7 @@ use crate::{Elementwise, Float, Formula};
 /// dy/dx = exp(x) / (1 + exp(x)) = (exp(y) - 1) / exp(y) = 1 - exp(-y)
 /// ```
 /// which needs `y` alone. `exp_m1` keeps its precision where `y` is small.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Softplus;
 
 impl Elementwise for Softplus {

@@ -13,7 +13,7 @@ use crate::{Elementwise, Float, Formula};
 /// ```
 /// The derivative needs `y` alone, so `x` need not be kept. It is smooth at 0. Where `|x|` nears the inverse of the
 /// precision (10⁷ for `f32`), `1 - |y|` has few digits left; the derivative is then below 10⁻¹³.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Softsign;
 
 impl Elementwise for Softsign {

@@ -13,7 +13,7 @@ use crate::{Elementwise, Float, Formula};
 ///       = 1 - y²                            as y = s/c
 /// ```
 /// The derivative needs `y` alone, so `x` need not be kept.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Tanh;
 
 impl Elementwise for Tanh {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::affine::{Affine, RowBackward, RowForward};
+use crate::affine::{Affine, Own, Row, Tape};
 use crate::matmul::SMALL;
-use crate::{Activation, Float};
+use crate::{Activation, Float, Layer};
 
 /// What a layer is that computes `y = f(x Wᵀ + b)` of all of a sample, and nothing else.
 #[derive(Clone, Debug)]
@@ -32,90 +32,98 @@ pub struct Neurons<F> {
 /// Every sum is in the order that the layers themselves have for products of this size, so the bits are theirs. What happens
 /// within a layer is [`Affine`]'s, called by the activation.
 ///
-/// The tape holds, as a chain's does, `z_l`, where `f_l'` needs it, `a_l` and `da_l` of every layer but the last, and `z_L`.
+/// The tape, its own, holds `x`, then of every layer `z_l`, where `f_l'` needs it, `a_l` and `da_l`. Neighbouring layers with the
+/// same activation are one call of it.
 #[derive(Debug)]
 pub(crate) struct Flat<F> {
-    parts: Vec<Part<F>>,
+    runs: Vec<Run<F>>,
+    tape: usize,
+    first: Affine,
+    last: Affine,
 }
 
+/// Layers that follow one another, have the same activation, and are all tiny or all not: one call.
 #[derive(Debug)]
-struct Part<F> {
-    affine: Affine,
-    /// Numbers of `W` and `b`.
-    parameters: usize,
-    /// Numbers of `z` that are kept for the way back.
-    kept: usize,
+struct Run<F> {
     activation: Arc<dyn Activation<F>>,
+    layers: Vec<Affine>,
+}
+
+impl<F: Float> Run<F> {
+    fn takes(&self, layer: &Affine, activation: &dyn Activation<F>) -> bool {
+        self.layers[0].is_tiny() == layer.is_tiny() && self.activation.is_same(activation)
+    }
 }
 
 impl<F: Float> Flat<F> {
+    /// The same as `network`, if that is one of these.
+    pub(crate) fn of(network: &dyn Layer<F>) -> Option<Self> {
+        network.neurons().and_then(Self::new)
+    }
+
     /// Nothing, if a product is more than plain loops are good for.
-    pub(crate) fn new(layers: Vec<Neurons<F>>) -> Option<Self> {
+    fn new(layers: Vec<Neurons<F>>) -> Option<Self> {
         let is_small = |layer: &Neurons<F>| layer.inputs.saturating_mul(layer.units) <= SMALL;
-        let all = layers.iter().all(is_small);
-        all.then(|| Self { parts: layers.into_iter().map(Part::new).collect() })
+        if !layers.iter().all(is_small) {
+            return None;
+        }
+        let mut tape = Tape::new(layers.first()?.inputs);
+        let mut runs: Vec<Run<F>> = Vec::new();
+        for Neurons { inputs, units, bias, activation } in layers {
+            let layer = tape.push(inputs, units, bias, activation.needs_input());
+            match runs.last_mut().filter(|run| run.takes(&layer, activation.as_ref())) {
+                Some(run) => run.layers.push(layer),
+                None => runs.push(Run { activation, layers: vec![layer] }),
+            }
+        }
+        let (first, last) = (runs.first()?.layers[0], *runs.last()?.layers.last()?);
+        Some(Self { runs, tape: tape.len(), first, last })
     }
 
-    pub(crate) fn forward(&self, theta: &[F], x: &[F], y: &mut [F], tape: &mut [F]) {
-        let Some((last, hidden)) = self.parts.split_last() else { return };
-        let (mut theta, mut x, mut tape) = (theta, x, tape);
-        for part in hidden {
-            let (own, rest_of_theta) = theta.split_at(part.parameters);
-            let (z, rest) = tape.split_at_mut(part.kept);
-            let (a, rest) = rest.split_at_mut(part.affine.units);
-            let (_da, rest) = rest.split_at_mut(part.affine.units);
-            part.forward(RowForward { theta: own, x, z, y: a });
-            (theta, x, tape) = (rest_of_theta, a, rest);
-        }
-        last.forward(RowForward { theta, x, z: tape, y });
+    /// Numbers of the tape.
+    pub(crate) fn tape(&self) -> usize {
+        self.tape
     }
 
-    /// Both halves of the way back, layer by layer; `dx` is empty where it is not asked for.
-    pub(crate) fn backward(
-        &self,
-        theta: &[F],
-        (x, y, tape): (&[F], &[F], &mut [F]),
-        dy: &mut [F],
-        dx: &mut [F],
-        dtheta: &mut [F],
-    ) {
-        let (mut theta, mut dtheta, mut tape) = (theta, dtheta, tape);
-        let (mut a, mut da) = (y, dy);
-        for pair in self.parts.windows(2).rev() {
-            let (below, part) = (&pair[0], &pair[1]);
-            let start = theta.len() - part.parameters;
-            let (theta_below, own) = theta.split_at(start);
-            let (dtheta_below, own_dtheta) = dtheta.split_at_mut(start);
-            let (rest, z) = tape.split_at_mut(tape.len() - part.kept);
-            let (rest, dx) = rest.split_at_mut(rest.len() - below.affine.units);
-            let (rest, a_below) = rest.split_at_mut(rest.len() - below.affine.units);
-            part.backward(RowBackward { theta: own, x: a_below, z, y: a, dy: da, dx, dtheta: own_dtheta });
-            (theta, dtheta, tape, a, da) = (theta_below, dtheta_below, rest, a_below, dx);
+    /// The outputs and the gradient by them, as they lie on the tape.
+    #[inline(always)]
+    pub(crate) fn outputs<'a>(&self, tape: &'a mut [F]) -> (&'a [F], &'a mut [F]) {
+        let Own { y, dy, .. } = self.last.own(tape);
+        (y, dy)
+    }
+
+    /// The way of the row `x` up.
+    #[inline(always)]
+    pub(crate) fn forward(&self, x: &[F], row: &mut Row<'_, F>) {
+        copy(x, row.tape);
+        for run in &self.runs {
+            run.activation.row_forward(&run.layers, row);
         }
-        if let Some(first) = self.parts.first() {
-            first.backward(RowBackward { theta, x, z: tape, y: a, dy: da, dx, dtheta });
+    }
+
+    /// The gradient by the parameters, from that by the outputs.
+    #[inline(always)]
+    pub(crate) fn backward(&self, row: &mut Row<'_, F>) {
+        for run in self.runs.iter().rev() {
+            run.activation.row_backward(&run.layers, row);
         }
+    }
+
+    /// That by the inputs, once this is done.
+    pub(crate) fn input_gradient(&self, theta: &[F], tape: &mut [F], dx: &mut [F]) {
+        self.first.input_gradient(theta, self.first.own(tape).dy, dx);
     }
 }
 
-impl<F: Float> Part<F> {
-    fn new(neurons: Neurons<F>) -> Self {
-        let Neurons { inputs, units, bias, activation } = neurons;
-        let affine = Affine { inputs, units, bias };
-        let kept = if activation.needs_input() { units } else { 0 };
-        Self { affine, parameters: affine.parameters(), kept, activation }
-    }
-
-    /// `a = f(W x + b)`, with the sums in `z` if they are kept.
-    #[inline(always)]
-    fn forward(&self, row: RowForward<'_, F>) {
-        self.activation.row_forward(&self.affine, row);
-    }
-
-    /// `da` becomes `dz = da ⊙ f'(z)`; then `dW = dz xᵀ`, `db = dz`, and `dx = Wᵀ dz` unless it is empty.
-    #[inline(always)]
-    fn backward(&self, row: RowBackward<'_, F>) {
-        self.activation.row_backward(&self.affine, row);
+/// A few numbers without a call.
+#[inline(always)]
+fn copy<F: Float>(x: &[F], tape: &mut [F]) {
+    match x.len() {
+        1 => tape[..1].copy_from_slice(&x[..1]),
+        2 => tape[..2].copy_from_slice(&x[..2]),
+        3 => tape[..3].copy_from_slice(&x[..3]),
+        4 => tape[..4].copy_from_slice(&x[..4]),
+        len => tape[..len].copy_from_slice(x),
     }
 }
 
@@ -128,7 +136,7 @@ mod tests {
     use crate::gradcheck::{self, Options, check_objective};
     use crate::layers::{Chain, Dense, Tuned};
     use crate::loss::Mse;
-    use crate::{Ctx, Inline, Layer, Objective, Rows, RowsMut, Shape, Targets, Workspace, parameter_count};
+    use crate::{Ctx, Inline, Objective, Rows, RowsMut, Shape, Targets, Workspace, parameter_count};
 
     /// The units of a layer, which activation it has, and whether it has a bias.
     type Plan = (usize, u8, bool);
@@ -218,6 +226,26 @@ mod tests {
         let (x, t) = (Rows::new(&x, 3), Targets::Values(Rows::new(&t, 2)));
         let report = check_objective(&objective, &theta, x, t, Options::default()).unwrap();
         assert!(report.proves(), "{report:#?}");
+    }
+
+    #[test]
+    fn neighbours_with_the_same_function_are_one_call() {
+        let neurons = |units: &[(usize, u8)]| -> Vec<Neurons<f64>> {
+            let mut inputs = 2;
+            let layer = |&(units, kind): &(usize, u8)| {
+                let activation = activation(kind, units).into();
+                Neurons { inputs: std::mem::replace(&mut inputs, units), units, bias: true, activation }
+            };
+            units.iter().map(layer).collect()
+        };
+        let lengths = |units: &[(usize, u8)]| -> Vec<usize> {
+            Flat::new(neurons(units)).unwrap().runs.iter().map(|run| run.layers.len()).collect()
+        };
+        assert_eq!(lengths(&[(2, 3), (1, 3)]), [2]);
+        assert_eq!(lengths(&[(2, 3), (3, 6), (3, 6), (1, 1)]), [1, 2, 1]);
+        // Of another size, or a function that does not know whether another is the same.
+        assert_eq!(lengths(&[(2, 3), (9, 3), (9, 3), (1, 3)]), [1, 3]);
+        assert_eq!(lengths(&[(2, 5), (2, 5)]), [1, 1]);
     }
 
     #[test]

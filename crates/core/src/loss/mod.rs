@@ -72,6 +72,20 @@ fn gradient_of_few<F: Float, P: Pointwise>(loss: &P, y: &[F], t: &[F], scale: F,
     sum
 }
 
+/// The same for many.
+#[inline(never)] // Or few pay for its frame.
+fn gradient_of_many<F: Float, P: Pointwise>(loss: &P, y: &[F], t: &[F], scale: F, dy: &mut [F]) -> f64 {
+    wide(
+        #[inline(always)]
+        || {
+            for ((dy, &y), &t) in dy.iter_mut().zip(y).zip(t) {
+                *dy = scale * loss.derivative(y, t);
+            }
+            sum_of_terms(loss, y, t)
+        },
+    )
+}
+
 impl<F: Float, P: Pointwise> Loss<F> for P {
     fn target_kind(&self) -> TargetKind {
         TargetKind::Values
@@ -88,20 +102,14 @@ impl<F: Float, P: Pointwise> Loss<F> for P {
         )
     }
 
-    fn gradient(&self, y: Rows<'_, F>, targets: Targets<'_, F>, scale: F, mut dy: RowsMut<'_, F>) -> f64 {
+    fn gradient(&self, y: Rows<'_, F>, targets: Targets<'_, F>, scale: F, dy: RowsMut<'_, F>) -> f64 {
+        let (y, t, dy) = (y.data(), targets.values().data(), dy.into_data());
+        if y.len() >= WORTH_WIDE {
+            return gradient_of_many(self, y, t, scale, dy);
+        }
         wide(
             #[inline(always)]
-            || {
-                // Taken apart in here: a view that is copied was just written, and the copy would wait for that.
-                let (y, t, dy) = (y.data(), targets.values().data(), dy.data());
-                if y.len() < WORTH_WIDE {
-                    return gradient_of_few(self, y, t, scale, dy);
-                }
-                for ((dy, &y), &t) in dy.iter_mut().zip(y).zip(t) {
-                    *dy = scale * self.derivative(y, t);
-                }
-                sum_of_terms(self, y, t)
-            },
+            move || gradient_of_few(self, y, t, scale, dy),
         )
     }
 

@@ -53,6 +53,17 @@ impl<F> TargetData<F> {
             Self::Classes { data, .. } => Targets::Classes(&data[range]),
         }
     }
+
+    /// Those of one sample.
+    #[inline(always)]
+    fn of_one(&self, sample: usize) -> Targets<'_, F> {
+        match *self {
+            Self::Values { ref data, width } => Targets::Values(Rows::one(&data[sample * width..][..width])),
+            Self::Classes { ref data, per_sample } => {
+                Targets::Classes(&data[sample * per_sample..][..per_sample])
+            }
+        }
+    }
 }
 
 /// What the outputs of a batch should have been.
@@ -89,6 +100,15 @@ impl<'a, F> Targets<'a, F> {
         match outputs {
             [only] => only.of(samples),
             _ => Self::Several { outputs, start: samples.start, end: samples.end },
+        }
+    }
+
+    /// Those of one sample.
+    #[inline(always)]
+    pub fn of_one(outputs: &'a [TargetData<F>], sample: usize) -> Self {
+        match outputs {
+            [only] => only.of_one(sample),
+            _ => Self::of(outputs, sample..sample + 1),
         }
     }
 

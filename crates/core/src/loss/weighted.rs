@@ -96,6 +96,15 @@ impl<F: Float> Weighted<F> {
         &self.outputs
     }
 
+    /// The output, if it is the only one and no position is left out.
+    #[inline(always)]
+    pub(crate) fn only(&self) -> Option<&OutputLoss<F>> {
+        match (&self.outputs[..], self.masking) {
+            ([only], None) => Some(only),
+            _ => None,
+        }
+    }
+
     /// The loss, from the sums of its outputs over the same samples.
     pub fn of(&self, totals: &[Total]) -> f64 {
         self.outputs.iter().zip(totals).map(|(output, total)| output.weight * total.mean()).sum()
@@ -137,9 +146,7 @@ impl<F: Float> Weighted<F> {
         dy: RowsMut<'_, F>,
         totals: &mut Vec<Total>,
     ) -> Total {
-        let ([only], None) = (&self.outputs[..], self.masking) else {
-            return self.gradient_of_parts(x, y, targets, dy, totals);
-        };
+        let Some(only) = self.only() else { return self.gradient_of_parts(x, y, targets, dy, totals) };
         let own = only.gradient(y, targets.output(0), dy);
         totals.clear();
         totals.push(own);
@@ -190,7 +197,7 @@ impl<F: Float> Weighted<F> {
 
     /// One output's own total, weighted; of several, the loss as a mean over the rows of the batch.
     #[inline]
-    fn together(&self, totals: &[Total], rows: usize) -> Total {
+    pub(crate) fn together(&self, totals: &[Total], rows: usize) -> Total {
         match (&self.outputs[..], totals) {
             ([only], [total]) => Total { sum: only.weight * total.sum, terms: total.terms },
             _ => {

@@ -43,6 +43,7 @@ pub use rmsprop::RmsProp;
 pub use rprop::Rprop;
 pub use sgd::Sgd;
 pub use update::update;
+pub(crate) use update::update_groups;
 
 /// What one step applies to a range of parameters.
 #[derive(Clone, Copy, Debug, PartialEq)]

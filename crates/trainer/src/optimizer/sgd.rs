@@ -67,16 +67,24 @@ impl<F: Float> Optimizer<F> for Sgd {
     fn update(&self, step: Step<'_>, theta: &mut [F], gradient: &[F], slots: &mut [&mut [F]]) {
         let rate = F::of(step.learning_rate);
         let decay = F::of(step.weight_decay(self.weight_decay));
+        match slots.first_mut() {
+            Some(velocity) => self.with_velocity((rate, decay), theta, gradient, velocity),
+            None if decay == F::zero() => plain(rate, theta, gradient),
+            None => with_decay((rate, decay), theta, gradient),
+        }
+    }
+}
+
+impl Sgd {
+    #[inline(never)] // Or the shortest way pays for this one's frame.
+    fn with_velocity<F: Float>(
+        &self,
+        (rate, decay): (F, F),
+        theta: &mut [F],
+        gradient: &[F],
+        velocity: &mut [F],
+    ) {
         let momentum = F::of(self.momentum);
-        let Some(velocity) = slots.first_mut() else {
-            if decay == F::zero() {
-                return without_decay(rate, theta, gradient);
-            }
-            for (theta, &gradient) in theta.iter_mut().zip(gradient) {
-                *theta -= rate * (gradient + decay * *theta);
-            }
-            return;
-        };
         wide(
             #[inline(always)]
             || {
@@ -91,9 +99,16 @@ impl<F: Float> Optimizer<F> for Sgd {
     }
 }
 
+#[inline(never)]
+fn with_decay<F: Float>((rate, decay): (F, F), theta: &mut [F], gradient: &[F]) {
+    for (theta, &gradient) in theta.iter_mut().zip(gradient) {
+        *theta -= rate * (gradient + decay * *theta);
+    }
+}
+
 /// `θ <- θ - η g`.
 #[inline(always)]
-fn without_decay<F: Float>(rate: F, theta: &mut [F], gradient: &[F]) {
+fn plain<F: Float>(rate: F, theta: &mut [F], gradient: &[F]) {
     for (theta, &gradient) in theta.iter_mut().zip(gradient) {
         *theta -= rate * gradient;
     }

@@ -41,6 +41,19 @@ pub fn update<F: Float>(
     if let Some(joint) = optimizer.joint() {
         return joint.update(groups, (number, learning_rate), (theta, gradient), memory);
     }
+    update_groups(executor, optimizer, groups, (number, learning_rate), (theta, gradient), memory);
+}
+
+/// The same for an optimiser whose steps are not joint.
+#[inline(always)]
+pub(crate) fn update_groups<F: Float>(
+    executor: &dyn Executor<F>,
+    optimizer: &dyn Optimizer<F>,
+    groups: &[Group],
+    (number, learning_rate): (u64, f64),
+    (theta, gradient): (&mut [F], &[F]),
+    memory: &mut Memory<F>,
+) {
     let Memory { slots, numbers } = memory;
     if !numbers.is_empty() {
         optimizer.begin(number, numbers);

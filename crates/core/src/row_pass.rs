@@ -1,0 +1,53 @@
+//! A small network and its loss, ready for one row after the other.
+
+use crate::affine::Row;
+use crate::layers::flat::Flat;
+use crate::{Float, OutputLoss, Rows, RowsMut, Targets, Total};
+
+/// The loss of one row and its gradient, for an [`Objective`](crate::Objective) whose network is a short chain of small
+/// dense layers: what a step does before its first sum is done once for many.
+#[derive(Debug)]
+pub struct RowPass<'a, F> {
+    flat: &'a Flat<F>,
+    output: &'a OutputLoss<F>,
+    /// How many terms the loss of a row has.
+    terms: f64,
+    /// The factor of the gradient of their sum.
+    scale: F,
+    tape: &'a mut [F],
+}
+
+impl<'a, F: Float> RowPass<'a, F> {
+    /// `flat` judged by `output`, with that many terms a row; `tape` is as long as `flat` needs.
+    pub(crate) fn new(
+        flat: &'a Flat<F>,
+        (output, terms): (&'a OutputLoss<F>, f64),
+        tape: &'a mut [F],
+    ) -> Self {
+        Self { flat, output, terms, scale: F::of(output.weight / terms), tape }
+    }
+
+    /// The loss of the row `x`, weighted; writes the gradient of its mean to `dtheta`.
+    #[inline(always)]
+    pub fn gradient(&mut self, theta: &[F], x: &[F], targets: Targets<'_, F>, dtheta: &mut [F]) -> Total {
+        let own = self.total(theta, x, targets, dtheta);
+        Total { sum: self.output.weight * own.sum, terms: own.terms }
+    }
+
+    /// The loss before it is weighted.
+    #[inline(always)]
+    pub(crate) fn total(&mut self, theta: &[F], x: &[F], targets: Targets<'_, F>, dtheta: &mut [F]) -> Total {
+        let Self { flat, output, terms, scale, tape } = self;
+        let row = &mut Row { theta, tape, dtheta };
+        flat.forward(x, row);
+        let (y, dy) = flat.outputs(row.tape);
+        let sum = output.loss.gradient(Rows::one(y), targets, *scale, RowsMut::one(dy));
+        flat.backward(row);
+        Total { sum, terms: *terms }
+    }
+
+    /// The gradient by the row that was last gone through, to `dx`.
+    pub(crate) fn input_gradient(&mut self, theta: &[F], dx: &mut [F]) {
+        self.flat.input_gradient(theta, self.tape, dx);
+    }
+}
