@@ -94,6 +94,15 @@ fn line<F: Float>(size: Size, activation: impl Activation<F> + 'static) -> Box<d
     ])
 }
 
+/// Dense layers and nothing else, through which one row goes in one loop.
+fn neurons<F: Float>(size: Size) -> Box<dyn Layer<F>> {
+    chain(vec![
+        ("hidden", dense(size.inputs, 3, Sigmoid)),
+        ("next", dense(3, 4, Sigmoid)),
+        ("output", dense(4, OUTPUTS, Linear)),
+    ])
+}
+
 /// Outputs that are read several times, added, multiplied and joined.
 fn graph<F: Float>(size: Size) -> Box<dyn Layer<F>> {
     let hidden = vector(size.hidden);
@@ -226,7 +235,7 @@ fn optimizers<F: Float>() -> Vec<Box<dyn Optimizer<F>>> {
 }
 
 /// The allocations of a whole run over a ragged number of samples, evaluated in every epoch.
-fn run<F: Float>(objective: &Objective<F>, size: Size, order: Order, epochs: u64) -> usize {
+fn run<F: Float>(objective: &Objective<F>, size: Size, settings: Settings) -> usize {
     let train = dataset(objective, 3 * size.rows + 2);
     let validation = dataset(objective, size.rows);
     let mut state = State::new(start_values(objective), objective.start_buffers(), &heavy());
@@ -237,21 +246,31 @@ fn run<F: Float>(objective: &Objective<F>, size: Size, order: Order, epochs: u64
         scoring: None,
         optimizer: &Sgd::new().with_momentum(0.9),
         schedule: &Warmup::new(Box::new(Cosine::new(0.01, 0.0, 50)), 3, 0.0),
-        settings: Settings {
-            order,
-            clip: Clip { norm: Some(1.0), value: Some(1.0) },
-            decay_on: DecayOn::Weights,
-            l1: 1e-3,
-            max_norm: Some(0.5),
-            evaluate_train: true,
-            ..Settings::new(epochs, size.rows)
-        },
+        settings,
         threads: &Threads::one(),
         interrupt: None,
     };
     counted(|| {
         trainer.fit(&mut state, &mut Silent, &mut Forget).map(drop).expect("a loss that stays finite");
     })
+}
+
+/// With all that may be done before a step and after it.
+fn full(order: Order, epochs: u64, rows: usize) -> Settings {
+    Settings {
+        order,
+        clip: Clip { norm: Some(1.0), value: Some(1.0) },
+        decay_on: DecayOn::Weights,
+        l1: 1e-3,
+        max_norm: Some(0.5),
+        evaluate_train: true,
+        ..Settings::new(epochs, rows)
+    }
+}
+
+/// Steps on one sample each and nothing else.
+fn plain(order: Order, epochs: u64) -> Settings {
+    Settings { order, ..Settings::new(epochs, 1) }
 }
 
 const ORDERS: [Order; 2] = [Order::Fixed, Order::Shuffled { seed: 4 }];
@@ -268,6 +287,8 @@ fn assert_steps_allocate_nothing<F: Float>() {
 fn a_warm_step_allocates_nothing() {
     assert_steps_allocate_nothing::<f32>();
     assert_steps_allocate_nothing::<f64>();
+    let objective = Objective::<f64>::new(neurons(SMALL), Box::new(Mse)).unwrap();
+    assert_eq!(warm_step(&objective, &heavy(), 1), 0);
 }
 
 #[test]
@@ -288,10 +309,11 @@ fn assert_epochs_allocate_nothing<F: Float>(size: Size, epochs: u64) {
     for objective in trained::<F>(size) {
         for order in ORDERS {
             // The kernel's first product asks the machine once what it can.
-            run(&objective, size, order, 1);
-            let few = run(&objective, size, order, 2);
+            run(&objective, size, full(order, 1, size.rows));
+            let few = run(&objective, size, full(order, 2, size.rows));
             assert!(few > 0, "the buffers of a run are counted");
-            assert_eq!(few, run(&objective, size, order, epochs), "{order:?}, {objective:?}");
+            let many = run(&objective, size, full(order, epochs, size.rows));
+            assert_eq!(few, many, "{order:?}, {objective:?}");
         }
     }
 }
@@ -300,6 +322,10 @@ fn assert_epochs_allocate_nothing<F: Float>(size: Size, epochs: u64) {
 fn a_run_allocates_no_more_over_many_epochs_than_over_few() {
     assert_epochs_allocate_nothing::<f64>(SMALL, 200);
     assert_epochs_allocate_nothing::<f32>(LARGE, 20);
+    let objective = Objective::<f64>::new(neurons(SMALL), Box::new(Mse)).unwrap();
+    for order in ORDERS {
+        assert_eq!(run(&objective, SMALL, plain(order, 2)), run(&objective, SMALL, plain(order, 200)));
+    }
 }
 
 /// `y = x`, by way of a copy in memory of its own.
@@ -377,8 +403,8 @@ fn a_layer_that_allocates_is_caught() {
     assert_eq!(counted(|| black_box(vec![0u8; 1])), 1);
     for size in [SMALL, LARGE] {
         assert_eq!(warm_step(&wasteful(size), &Sgd::new(), size.rows), 1);
-        let few = run(&wasteful(size), size, Order::Fixed, 2);
-        let many = run(&wasteful(size), size, Order::Fixed, 3);
+        let few = run(&wasteful(size), size, full(Order::Fixed, 2, size.rows));
+        let many = run(&wasteful(size), size, full(Order::Fixed, 3, size.rows));
         // Four batches, and one part each of the training and of the validation set.
         assert_eq!(many - few, 4 + 2);
     }

@@ -1,11 +1,14 @@
 //! `W x + b` of one row over plain slices, as small dense layers compute it.
 
+use std::slice::Iter;
+
 use crate::Float;
 use crate::matmul::{add_dot, add_scaled};
 
 mod tiny;
 
-/// What one row through dense layers reads and writes.
+/// What one row through dense layers reads and writes: for [`Activation`](crate::Activation)'s own methods, which have
+/// defaults.
 #[derive(Debug)]
 pub struct Row<'a, F> {
     /// The parameters of all layers.
@@ -16,7 +19,8 @@ pub struct Row<'a, F> {
     pub(crate) dtheta: &'a mut [F],
 }
 
-/// A dense layer among others that one row goes through: its sizes, and where its numbers lie.
+/// A dense layer among others that one row goes through: its sizes, and where its numbers lie. As [`Row`], not for use
+/// elsewhere.
 #[derive(Clone, Copy, Debug)]
 pub struct Affine {
     inputs: usize,
@@ -87,8 +91,13 @@ pub(crate) struct Own<'a, F> {
 }
 
 impl Affine {
+    /// Numbers of `x`.
+    pub(crate) fn inputs(&self) -> usize {
+        self.inputs
+    }
+
     /// Numbers of `y`.
-    pub fn units(&self) -> usize {
+    pub(crate) fn units(&self) -> usize {
         self.units
     }
 
@@ -113,9 +122,18 @@ impl Affine {
         let (w, b) = self.parameters(theta);
         let (front, y) = tape.split_at_mut(self.y);
         let (x, y) = (&front[self.x..][..self.inputs], &mut y[..self.units]);
-        let mut b = b.iter();
-        for (y, w) in y.iter_mut().zip(w.chunks_exact(self.inputs)) {
-            *y = add_dot(b.next().copied().unwrap_or(F::zero()), w, x);
+        // Of constant length, a sum is compiled without being a loop.
+        match self.inputs {
+            1 => sums(y, w.as_chunks::<1>().0, b, x),
+            2 => sums(y, w.as_chunks::<2>().0, b, x),
+            3 => sums(y, w.as_chunks::<3>().0, b, x),
+            4 => sums(y, w.as_chunks::<4>().0, b, x),
+            inputs => {
+                let mut b = b.iter();
+                for (y, w) in y.iter_mut().zip(w.chunks_exact(inputs)) {
+                    *y = add_dot(next_or_zero(&mut b), w, x);
+                }
+            }
         }
         if let Some(z) = self.z {
             front[z..][..self.units].copy_from_slice(y);
@@ -129,8 +147,16 @@ impl Affine {
         let (front, dz) = tape.split_at_mut(self.dy);
         let (x, dz) = (&front[self.x..][..self.inputs], &dz[..self.units]);
         let (dw, db) = dtheta[self.theta..].split_at_mut(self.units * self.inputs);
-        for (dw, &dz) in dw.chunks_exact_mut(self.inputs).zip(dz) {
-            set_scaled(dz, x, dw);
+        match self.inputs {
+            1 => products(dw.as_chunks_mut::<1>().0, dz, x),
+            2 => products(dw.as_chunks_mut::<2>().0, dz, x),
+            3 => products(dw.as_chunks_mut::<3>().0, dz, x),
+            4 => products(dw.as_chunks_mut::<4>().0, dz, x),
+            inputs => {
+                for (dw, &dz) in dw.chunks_exact_mut(inputs).zip(dz) {
+                    set_scaled(dz, x, dw);
+                }
+            }
         }
         if self.bias {
             set_scaled(F::one(), dz, db);
@@ -156,6 +182,30 @@ impl Affine {
         let (w, rest) = theta[self.theta..].split_at(self.units * self.inputs);
         (w, if self.bias { &rest[..self.units] } else { &[] })
     }
+}
+
+/// `y = W x + b` for a few inputs.
+#[inline(always)]
+fn sums<F: Float, const N: usize>(y: &mut [F], w: &[[F; N]], b: &[F], x: &[F]) {
+    let (x, mut b) = (&x[..N], b.iter());
+    for (y, w) in y.iter_mut().zip(w) {
+        *y = add_dot(next_or_zero(&mut b), w, x);
+    }
+}
+
+/// `dW = dz xᵀ` for a few inputs.
+#[inline(always)]
+fn products<F: Float, const N: usize>(dw: &mut [[F; N]], dz: &[F], x: &[F]) {
+    let x = &x[..N];
+    for (dw, &dz) in dw.iter_mut().zip(dz) {
+        set_scaled(dz, x, dw);
+    }
+}
+
+/// The next bias, if there is one.
+#[inline(always)]
+fn next_or_zero<F: Float>(b: &mut Iter<'_, F>) -> F {
+    b.next().copied().unwrap_or(F::zero())
 }
 
 /// `b = factor a`, added to zero as layers do, which gives no negative zeros.

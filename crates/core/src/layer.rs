@@ -113,8 +113,8 @@ pub trait Layer<F: Float>: fmt::Debug + Send + Sync {
         Vec::new()
     }
 
-    /// The dense layers that it consists of, one after the other, if of nothing else, with the parameters and at least the
-    /// tape that they have in a chain: an objective trains small ones in one loop.
+    /// The dense layers that it consists of, one after the other, if of nothing else, with the parameters that they have in
+    /// a chain: an objective trains small ones in one loop.
     fn neurons(&self) -> Option<Vec<Neurons<F>>> {
         None
     }

@@ -70,7 +70,8 @@ impl<F: Float> Workspace<F> {
         Ok(Self { y: zeros(outputs)?, dy: zeros(outputs)?, tape, totals })
     }
 
-    /// The losses of each output for the batch that was last judged, before they are weighted.
+    /// The losses of each output for the batch that was last judged, before they are weighted. A [`RowPass`] leaves
+    /// them as they were.
     pub fn totals(&self) -> &[Total] {
         &self.totals
     }
@@ -270,7 +271,7 @@ impl<F: Float> Objective<F> {
         if inputs[0].len() == 1
             && let Some(mut pass) = self.row_pass(workspace)
         {
-            let total = pass.total(theta, inputs[0].data(), targets, dtheta);
+            let total = pass.total(theta, inputs[0].data(), targets.output(0), dtheta);
             if let Some(dx) = &mut dx[0] {
                 pass.input_gradient(theta, dx.data());
             }
@@ -281,7 +282,11 @@ impl<F: Float> Objective<F> {
         self.gradient_by_layers(theta, inputs, targets, dtheta, dx, workspace, ctx)
     }
 
-    /// The same for one row after the other, of a small network with one output.
+    /// The gradients of one row after the other, if the network is a chain of small dense layers with one output: what
+    /// [`gradient`](Self::gradient) gives for batches of one row, with less on the way.
+    ///
+    /// # Panics
+    /// If `workspace` was made for another network.
     #[inline(always)]
     pub fn row_pass<'a>(&'a self, workspace: &'a mut Workspace<F>) -> Option<RowPass<'a, F>> {
         let (flat, terms) = self.flat.as_ref()?;

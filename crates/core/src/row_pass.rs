@@ -27,11 +27,15 @@ impl<'a, F: Float> RowPass<'a, F> {
         Self { flat, output, terms, scale: F::of(output.weight / terms), tape }
     }
 
-    /// The loss of the row `x`, weighted; writes the gradient of its mean to `dtheta`.
+    /// The loss of the row `x`, weighted; writes the gradient of its mean to `dtheta`. Small dense layers need no
+    /// [`Ctx`](crate::Ctx): nothing in them is random, kept, or shared out.
+    ///
+    /// # Panics
+    /// If a slice is shorter than the network says, or `targets` are not those of one output and one row.
     #[inline(always)]
     pub fn gradient(&mut self, theta: &[F], x: &[F], targets: Targets<'_, F>, dtheta: &mut [F]) -> Total {
         let own = self.total(theta, x, targets, dtheta);
-        Total { sum: self.output.weight * own.sum, terms: own.terms }
+        self.output.weighted(own)
     }
 
     /// The loss before it is weighted.

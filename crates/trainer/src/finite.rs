@@ -18,13 +18,10 @@ const LANES: usize = 32;
 /// looked at one by one.
 #[inline(always)]
 pub(crate) fn all<F: Float>(executor: &dyn Executor<F>, numbers: &[F]) -> bool {
-    if numbers.len() < FEW && numbers.iter().fold(F::zero(), |sum, &number| sum + number).is_finite() {
-        return true;
-    }
-    all_of_many(executor, numbers)
+    all_with(executor, 0.0, numbers)
 }
 
-/// Whether that is so, and `total`, before them in the sum, is finite too.
+/// Whether that is so, and `total` is finite too, which comes first in the sum.
 #[inline(always)]
 pub(crate) fn all_with<F: Float>(executor: &dyn Executor<F>, total: f64, numbers: &[F]) -> bool {
     let sum = |start: F| numbers.iter().fold(start, |sum, &number| sum + number);
@@ -71,6 +68,17 @@ mod tests {
     use chainrule_core::Inline;
 
     use super::*;
+
+    #[test]
+    fn a_total_counts_and_what_is_large_is_finite() {
+        for bad in [f64::NAN, f64::INFINITY] {
+            assert!(!all_with(&Inline, bad, &[1.0f64]) && !all_with(&Inline, bad, &[1.0f32; 100]));
+        }
+        // Neither is a single, nor is the sum finite.
+        assert!(all_with(&Inline, 1e300, &[1.0f32]));
+        assert!(all_with(&Inline, f64::MAX, &[f64::MAX; 3]));
+        assert!(!all_with(&Inline, f64::MAX, &[f64::MAX, f64::NAN]));
+    }
 
     #[test]
     fn one_number_among_many_is_found() {

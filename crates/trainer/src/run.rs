@@ -36,12 +36,11 @@ pub(crate) struct Run<'a, F> {
     adjusts: bool,
     /// Whether anything is done after a step.
     follows_up: bool,
-    /// Whether nothing is, and a step is of one sample.
+    /// Whether steps may be [`single_steps`](Self::single_steps).
     is_plain: bool,
     workspace: Workspace<F>,
     gathered: Gathered<F>,
     order: Vec<u32>,
-    /// Zero between steps.
     gradient: Vec<F>,
     accumulated: Option<Accumulated<F>>,
     /// The running statistics before a step that may not be taken.
@@ -104,7 +103,7 @@ impl<'a, F: Float> Run<'a, F> {
         let groups = groups(&parameters, settings.decay_on, &settings.tunings);
         let adjusts = settings.clip != Clip::default() || settings.l1 != 0.0;
         let follows_up = settings.max_norm.is_some() || settings.averaging.is_some();
-        let is_plain = !adjusts && !follows_up && single::is_plain(trainer, &groups, len);
+        let is_plain = !adjusts && !follows_up && single::is_of_one(trainer, &groups, len);
         Ok(Self {
             trainer,
             executor,

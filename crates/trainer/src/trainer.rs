@@ -132,7 +132,8 @@ pub struct Trainer<'a, F> {
     pub settings: Settings,
     /// Who computes.
     pub threads: &'a Threads,
-    /// Set from outside to end the run after the step that is under way; steps of microseconds, after some more.
+    /// Set from outside to end the run after the step that is under way, or, of nets so small that a step is of microseconds, after
+    /// at most 64.
     pub interrupt: Option<&'a AtomicBool>,
 }
 

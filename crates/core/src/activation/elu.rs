@@ -26,7 +26,8 @@ impl Elu {
     /// For any other slope.
     pub fn new(slope: f64) -> Self {
         assert!(slope >= 0.0 && slope.is_finite(), "an exponential unit of slope {slope}");
-        Self { slope }
+        // No negative zero, which equals zero.
+        Self { slope: slope + 0.0 }
     }
 }
 

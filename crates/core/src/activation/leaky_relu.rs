@@ -24,7 +24,8 @@ impl LeakyRelu {
     /// For any other slope.
     pub fn new(slope: f64) -> Self {
         assert!(slope >= 0.0 && slope.is_finite(), "a leak of slope {slope}");
-        Self { slope }
+        // No negative zero, which equals zero.
+        Self { slope: slope + 0.0 }
     }
 }
 

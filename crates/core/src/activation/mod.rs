@@ -33,7 +33,7 @@ pub trait Activation<F: Float>: fmt::Debug + Any + Send + Sync {
     fn rule(&self, x: &str) -> Rule;
 
     /// One row through small dense layers that follow one another and all have this function: their sums and
-    /// [`forward`](Activation::forward) in one call. All are tiny, or none. The default is right for every function.
+    /// [`forward`](Activation::forward) in one call. The default is right for every function; there is no need for another.
     fn row_forward(&self, layers: &[Affine], row: &mut Row<'_, F>) {
         for layer in layers {
             wide(
@@ -65,6 +65,9 @@ pub trait Activation<F: Float>: fmt::Debug + Any + Send + Sync {
 /// Both are total: no input but NaN gives NaN. The loops run within [`wide`]: they become vector instructions if both are marked
 /// `#[inline(always)]` and have selections in place of calls and branches, as the functions of [`elementary`](crate::elementary) have. Where
 /// those are called and not inlined, each of their fused multiply-adds is a call of the library.
+///
+/// Values that are equal ([`PartialEq`], derived as a rule) are the same function to the bit: neighbouring layers of equal ones
+/// are computed by the first's.
 pub trait Elementwise: fmt::Debug + PartialEq + Send + Sync + 'static {
     /// Whether [`df`](Elementwise::df) reads `x`; if not, it is given NaN there.
     const NEEDS_INPUT: bool;

@@ -18,7 +18,7 @@ use crate::{Activation, Float, Rule};
 ///      = y_i (dy_i - Σ_j dy_j y_j)
 /// ```
 /// The inner sum is one number a group, so the Jacobian is never formed.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Softmax {
     classes: usize,
 }

@@ -16,7 +16,7 @@ pub trait Loss<F: Float>: fmt::Debug + Send + Sync {
     /// What it compares outputs with.
     fn target_kind(&self) -> TargetKind;
 
-    /// The number of terms that the sum over outputs `y` has.
+    /// The number of terms that the sum over outputs `y` has, which depends on how many they are and not on what they are.
     fn terms(&self, y: Rows<'_, F>) -> f64;
 
     /// The sum of the terms.

@@ -34,6 +34,12 @@ impl<F: Float> OutputLoss<F> {
         Total { sum, terms }
     }
 
+    /// Its own total as it counts in the sum.
+    #[inline(always)]
+    pub(crate) fn weighted(&self, own: Total) -> Total {
+        Total { sum: self.weight * own.sum, terms: own.terms }
+    }
+
     /// Whether it has a row for each of so many positions.
     fn has_rows(&self, positions: usize) -> bool {
         let axes = self.shape.axes();
@@ -150,7 +156,7 @@ impl<F: Float> Weighted<F> {
         let own = only.gradient(y, targets.output(0), dy);
         totals.clear();
         totals.push(own);
-        Total { sum: only.weight * own.sum, terms: own.terms }
+        only.weighted(own)
     }
 
     /// The same of several outputs, or of those that padding is left out of.
@@ -199,7 +205,7 @@ impl<F: Float> Weighted<F> {
     #[inline]
     pub(crate) fn together(&self, totals: &[Total], rows: usize) -> Total {
         match (&self.outputs[..], totals) {
-            ([only], [total]) => Total { sum: only.weight * total.sum, terms: total.terms },
+            ([only], [total]) => only.weighted(*total),
             _ => {
                 // Of an output of which the whole batch is padding there is nothing to add.
                 let some = |(_, total): &(&OutputLoss<F>, &Total)| total.terms > 0.0;

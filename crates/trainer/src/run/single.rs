@@ -5,12 +5,13 @@ use std::ops::Range;
 use chainrule_core::{Float, Total};
 
 use super::Run;
+use super::step::rate;
 use crate::optimizer::{Group, update_groups};
 use crate::state::Counts;
 use crate::{Every, State, Trainer, finite};
 
 /// Steps between two looks at whether the run is interrupted: some microseconds.
-const MOST: u64 = 64;
+const STEPS_BETWEEN_LOOKS: u64 = 64;
 
 impl<F: Float> Run<'_, F> {
     /// Takes steps on the first samples of `range`, if a step is nothing but a gradient, a look at it, and the optimiser's move;
@@ -42,7 +43,7 @@ impl<F: Float> Run<'_, F> {
             if !finite::all_with(executor, total.sum, gradient) {
                 break;
             }
-            let rate = trainer.schedule.rate(step) * counts.plateau.share;
+            let rate = rate(trainer.schedule, counts, step);
             step += 1;
             update_groups(executor, trainer.optimizer, groups, (step, rate), (theta, gradient), memory);
             running += total;
@@ -56,18 +57,17 @@ impl<F: Float> Run<'_, F> {
     }
 }
 
-/// Whether a step is nothing but the gradient of one sample by all `parameters`, a look at it, and the optimiser's move of
-/// each by itself.
-pub(super) fn is_plain<F: Float>(trainer: &Trainer<'_, F>, groups: &[Group], parameters: usize) -> bool {
+/// Whether a step is of one sample, all of so many parameters are trained, and the optimiser moves each by itself.
+pub(super) fn is_of_one<F: Float>(trainer: &Trainer<'_, F>, groups: &[Group], parameters: usize) -> bool {
     let settings = &trainer.settings;
-    let is_of_one = settings.batch_size.min(trainer.train.len()) == 1 && settings.accumulate == 1;
+    let one_sample = settings.batch_size.min(trainer.train.len()) == 1 && settings.accumulate == 1;
     let trained: usize = groups.iter().map(|group| group.range.len()).sum();
-    is_of_one && trained == parameters && trainer.optimizer.joint().is_none()
+    one_sample && trained == parameters && trainer.optimizer.joint().is_none()
 }
 
 /// Steps until something else is to be done.
 fn most_steps<F: Float>(trainer: &Trainer<'_, F>, counts: &Counts, next_report: u64) -> u64 {
-    let most = MOST.min(next_report.saturating_sub(counts.batches));
+    let most = STEPS_BETWEEN_LOOKS.min(next_report.saturating_sub(counts.batches));
     match trainer.settings.checkpoint {
         Some(Every::Steps(every)) => most.min(every - counts.steps % every),
         _ => most,
@@ -80,16 +80,16 @@ mod tests {
     use std::sync::atomic::AtomicBool;
 
     use chainrule_core::activation::{Linear, Sigmoid};
-    use chainrule_core::layers::{Chain, Dense};
-    use chainrule_core::loss::Mse;
+    use chainrule_core::layers::{Chain, Dense, Tuned};
+    use chainrule_core::loss::{CrossEntropy, Mse};
     use chainrule_core::{Layer, Objective, Shape, TargetData};
 
-    use crate::optimizer::Clip;
-    use crate::schedule::Constant;
+    use crate::optimizer::{Clip, DecayOn, Moments};
+    use crate::schedule::{Constant, Cosine, Warmup};
     use crate::trainer::OnNotFinite;
     use crate::{
-        Adam, Checkpoints, Dataset, Every, Forget, Optimizer, Order, Settings, Sgd, Silent, State, Threads,
-        Trainer,
+        Adam, Checkpoints, Dataset, Every, Forget, Nadam, Optimizer, Order, Settings, Sgd, Silent, State,
+        Threads, Trainer,
     };
 
     type BoxError = Box<dyn StdError + Send + Sync>;
@@ -141,44 +141,134 @@ mod tests {
         }
     }
 
-    fn stored(objective: &Objective<f64>, optimizer: &dyn Optimizer<f64>, settings: Settings) -> Kept {
-        let (train, threads) = (data(), Threads::one());
+    /// All that is stored, and how it ends.
+    fn stored(
+        objective: &Objective<f64>,
+        train: &Dataset<f64>,
+        optimizer: &dyn Optimizer<f64>,
+        settings: Settings,
+    ) -> (Vec<State<f64>>, String) {
         let trainer = Trainer {
             objective,
-            train: &train,
+            train,
             validation: None,
             scoring: None,
             optimizer,
-            schedule: &Constant(0.05),
+            schedule: &Warmup::new(Box::new(Cosine::new(0.05, 0.01, 200)), 9, 0.0),
             settings,
-            threads: &threads,
+            threads: &Threads::one(),
             interrupt: None,
         };
         let mut kept = Kept::default();
         let mut state = State::new(objective.start_values(7).unwrap(), Vec::new(), optimizer);
-        trainer.fit(&mut state, &mut Silent, &mut kept).unwrap();
-        kept
+        let end = trainer.fit(&mut state, &mut Silent, &mut kept);
+        (kept.0, end.map_or_else(|error| error.to_string(), |outcome| format!("{:?}", outcome.end)))
+    }
+
+    /// The same in steps that also limit the gradient, though not to anything; what is stored in either.
+    fn assert_equals_other_steps(
+        objective: &Objective<f64>,
+        train: &Dataset<f64>,
+        optimizer: &dyn Optimizer<f64>,
+        settings: Settings,
+    ) -> (Vec<State<f64>>, String) {
+        let plain = stored(objective, train, optimizer, settings.clone());
+        let clip = Clip { value: Some(1e300), norm: None };
+        let other = stored(objective, train, optimizer, Settings { clip, ..settings.clone() });
+        assert!(plain == other, "{optimizer:?} {settings:?}");
+        plain
     }
 
     #[test]
     fn has_the_bits_and_checkpoints_of_other_steps() {
+        let decay = Sgd::new().with_weight_decay(0.01);
+        let nadam = Nadam::new(Moments::default(), 4e-3);
         let momentum = Sgd::new().with_momentum(0.5);
-        let optimizers: [&dyn Optimizer<f64>; 3] = [&Sgd::new(), &momentum, &Adam::new()];
+        let optimizers: [&dyn Optimizer<f64>; 5] = [&Sgd::new(), &decay, &momentum, &Adam::new(), &nadam];
         for optimizer in optimizers {
             for order in [Order::Fixed, Order::Shuffled { seed: 4 }] {
                 for hidden in [4, 9] {
-                    let objective = objective(hidden);
-                    let plain = stored(&objective, optimizer, settings(order));
-                    // Limits nothing, but is something to do.
-                    let clip = Clip { value: Some(1e300), norm: None };
-                    let other = stored(&objective, optimizer, Settings { clip, ..settings(order) });
-                    let last = plain.0.last().unwrap().counts;
+                    let settings = Settings { decay_on: DecayOn::Weights, ..settings(order) };
+                    let (states, _) =
+                        assert_equals_other_steps(&objective(hidden), &data(), optimizer, settings);
+                    let last = states.last().unwrap().counts;
                     assert_eq!((last.steps, last.skipped, last.epochs), (447, 3, 3));
-                    assert_eq!(plain.0.len(), 447 / 7 + 1);
-                    assert!(plain.0 == other.0, "{optimizer:?} {order:?} {hidden}");
+                    assert_eq!(states.len(), 447 / 7 + 1);
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_run_ends_at_the_same_step_for_the_same_reason() {
+        let settings = Settings { on_not_finite: OnNotFinite::Stop, ..settings(Order::Fixed) };
+        let (states, end) = assert_equals_other_steps(&objective(4), &data(), &Sgd::new(), settings);
+        assert_eq!(states.last().unwrap().counts.steps, 70);
+        assert!(end.contains("in epoch 1, step 71"), "{end}");
+    }
+
+    #[test]
+    fn learns_classes() {
+        let dense = Dense::new(&Shape::vector(3).unwrap(), 3, Box::new(Linear)).unwrap();
+        let objective = Objective::new(Box::new(dense), Box::new(CrossEntropy::new(3))).unwrap();
+        let targets = TargetData::Classes { data: (0..20).map(|i| i * 7 % 3).collect(), per_sample: 1 };
+        let inputs = (0..60).map(|i| f64::from(i * 37 % 29) / 14.0 - 1.0).collect();
+        let train = Dataset::new(inputs, 3, targets).unwrap();
+        let (states, _) = assert_equals_other_steps(
+            &objective,
+            &train,
+            &Adam::new(),
+            settings(Order::Shuffled { seed: 1 }),
+        );
+        assert_eq!(states.last().unwrap().counts.steps, 60);
+    }
+
+    #[test]
+    fn a_data_set_of_one_sample_is_one_whatever_the_batch() {
+        let train = data().select(&[3]).unwrap();
+        let settings = Settings { batch_size: 8, ..settings(Order::Fixed) };
+        let (states, _) = assert_equals_other_steps(&objective(4), &train, &Sgd::new(), settings.clone());
+        assert_eq!(states.last().unwrap().counts.steps, 3);
+        // Of several batches that make one step, no batch is a step.
+        let accumulated = Settings { batch_size: 1, accumulate: 4, ..settings };
+        let (states, _) = stored(&objective(4), &data(), &Sgd::new(), accumulated);
+        let last = states.last().unwrap().counts;
+        // Each epoch leaves one step of 38 out.
+        assert_eq!((last.steps, last.batches), (3 * 37, 3 * 150));
+    }
+
+    /// What is not trained need not have a gradient.
+    #[test]
+    fn a_frozen_layer_may_have_a_gradient_that_is_not_finite() {
+        let dense = |inputs, units| -> Box<dyn Layer<f64>> {
+            Box::new(Dense::new(&Shape::vector(inputs).unwrap(), units, Box::new(Linear)).unwrap())
+        };
+        let layers = vec![
+            (
+                "frozen".to_owned(),
+                Box::new(Tuned::new(dense(1, 1), false, 1.0).unwrap()) as Box<dyn Layer<f64>>,
+            ),
+            ("last".to_owned(), dense(1, 1)),
+        ];
+        let objective = Objective::new(Box::new(Chain::new(layers).unwrap()), Box::new(Mse)).unwrap();
+        let targets = TargetData::Values { data: vec![1e150], width: 1 };
+        let train = Dataset::new(vec![1e200], 1, targets).unwrap();
+        let optimizer = Sgd::new();
+        let trainer = Trainer {
+            objective: &objective,
+            train: &train,
+            validation: None,
+            scoring: None,
+            optimizer: &optimizer,
+            schedule: &Constant(1e-160),
+            settings: Settings::new(1, 1),
+            threads: &Threads::one(),
+            interrupt: None,
+        };
+        // The output is 0, so the loss is 1e300; by the frozen weight it has a derivative of -2e350.
+        let mut state = State::new(vec![0.0, 0.0, 1.0, 0.0], Vec::new(), &optimizer);
+        trainer.fit(&mut state, &mut Silent, &mut Forget).unwrap();
+        assert_eq!(state.counts.steps, 1);
     }
 
     #[test]
