@@ -106,6 +106,13 @@ impl Affine {
         self.tiny
     }
 
+    /// `y` and the gradient by it.
+    #[inline(always)]
+    pub(crate) fn outputs<'a, F>(&self, tape: &'a mut [F]) -> (&'a [F], &'a mut [F]) {
+        let (front, dy) = tape.split_at_mut(self.dy);
+        (&front[self.y..][..self.units], &mut dy[..self.units])
+    }
+
     /// What is on the tape for the activation.
     #[inline(always)]
     pub(crate) fn own<'a, F>(&self, tape: &'a mut [F]) -> Own<'a, F> {

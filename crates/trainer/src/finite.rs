@@ -24,11 +24,21 @@ pub(crate) fn all<F: Float>(executor: &dyn Executor<F>, numbers: &[F]) -> bool {
 /// Whether that is so, and `total` is finite too, which comes first in the sum.
 #[inline(always)]
 pub(crate) fn all_with<F: Float>(executor: &dyn Executor<F>, total: f64, numbers: &[F]) -> bool {
-    let sum = |start: F| numbers.iter().fold(start, |sum, &number| sum + number);
-    if numbers.len() < FEW && sum(F::of(total)).is_finite() {
+    if numbers.len() < FEW && sum(F::of(total), numbers).is_finite() {
         return true;
     }
     total.is_finite() && all_of_many(executor, numbers)
+}
+
+/// Of which only whether it is finite counts, so the order does not matter.
+#[inline(always)]
+fn sum<F: Float>(start: F, numbers: &[F]) -> F {
+    let (pairs, rest) = numbers.as_chunks::<2>();
+    let mut sums = [start, F::zero()];
+    for pair in pairs {
+        sums = [sums[0] + pair[0], sums[1] + pair[1]];
+    }
+    rest.iter().fold(sums[0] + sums[1], |sum, &number| sum + number)
 }
 
 #[inline(never)]

@@ -108,32 +108,32 @@ impl<F: Float, A: Elementwise> Activation<F> for A {
     }
 
     fn row_forward(&self, layers: &[Affine], row: &mut Row<'_, F>) {
-        if layers.first().is_some_and(Affine::is_tiny) {
-            wide(
+        match layers {
+            [first, ..] if first.is_tiny() => wide(
                 #[inline(always)]
                 move || {
+                    let mut x = first.tiny_inputs(row.tape);
                     for layer in layers {
-                        layer.tiny_forward(self, row);
+                        x = layer.tiny_forward(self, x, row);
                     }
                 },
-            );
-        } else {
-            row_forward_of_many(self, layers, row);
+            ),
+            _ => row_forward_of_many(self, layers, row),
         }
     }
 
     fn row_backward(&self, layers: &[Affine], row: &mut Row<'_, F>) {
-        if layers.first().is_some_and(Affine::is_tiny) {
-            wide(
+        match layers {
+            [.., last] if last.is_tiny() => wide(
                 #[inline(always)]
                 move || {
+                    let mut dy = last.tiny_output_gradient(row.tape);
                     for layer in layers.iter().rev() {
-                        layer.tiny_backward(self, row);
+                        dy = layer.tiny_backward(self, dy, row);
                     }
                 },
-            );
-        } else {
-            row_backward_of_many(self, layers, row);
+            ),
+            _ => row_backward_of_many(self, layers, row),
         }
     }
 

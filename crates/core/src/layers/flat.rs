@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::affine::{Affine, Own, Row, Tape};
+use crate::affine::{Affine, Row, Tape};
 use crate::matmul::SMALL;
 use crate::{Activation, Float, Layer};
 
@@ -88,8 +88,7 @@ impl<F: Float> Flat<F> {
     /// The outputs and the gradient by them, as they lie on the tape.
     #[inline(always)]
     pub(crate) fn outputs<'a>(&self, tape: &'a mut [F]) -> (&'a [F], &'a mut [F]) {
-        let Own { y, dy, .. } = self.last.own(tape);
-        (y, dy)
+        self.last.outputs(tape)
     }
 
     /// The way of the row `x` up.
