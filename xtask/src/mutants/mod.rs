@@ -16,7 +16,10 @@ use serde::Deserialize;
 use source::{Mutant, mutants_of};
 
 /// Folders of core with gradients in them.
-const FOLDERS: [&str; 3] = ["src/layers", "src/activation", "src/loss"];
+const FOLDERS: [&str; 4] = ["src/affine", "src/layers", "src/activation", "src/loss"];
+
+/// Files with gradients in them beside those.
+const FILES: [&str; 2] = ["src/affine.rs", "src/objective.rs"];
 
 /// A loop that a bug made endless is a bug that was noticed.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -150,7 +153,7 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
 
 /// All files with gradients, in order.
 fn files(core: &Path) -> Result<Vec<PathBuf>, String> {
-    let mut found = vec![core.join("src/objective.rs")];
+    let mut found: Vec<PathBuf> = FILES.iter().map(|file| core.join(file)).collect();
     let mut folders: Vec<PathBuf> = FOLDERS.iter().map(|folder| core.join(folder)).collect();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))? {

@@ -74,10 +74,12 @@ fn end_of_function(lines: &[&str], start: usize) -> usize {
             match c {
                 '{' => (depth, opened) = (depth + 1, true),
                 '}' => depth = depth.saturating_sub(1),
-                // A declaration without a body.
-                ';' if !opened => return index,
                 _ => {}
             }
+        }
+        // A declaration without a body; a semicolon within a line is that of an array's type.
+        if !opened && code.trim_end().ends_with(';') {
+            return index;
         }
         if opened && depth == 0 {
             return index;
@@ -122,7 +124,7 @@ mod tests {
         a += 1;
     }
 
-    fn backward(&self) {
+    fn backward(&self, w: [F; 2]) -> [F; 2] {
         // x += 1
         for a in b {
             *x += a * b;

@@ -88,9 +88,9 @@ impl Affine {
         row: &mut Row<'_, F>,
     ) -> [F; LANES] {
         let mut dz = [F::zero(); LANES];
-        [dz[0], dz[1]] = self.dz(f, [dy[0], dy[1]], row.tape, 0);
+        [dz[0], dz[1]] = self.gradient_by_sums(f, [dy[0], dy[1]], row.tape, 0);
         if self.units > 2 {
-            [dz[2], dz[3]] = self.dz(f, [dy[2], dy[3]], row.tape, 2);
+            [dz[2], dz[3]] = self.gradient_by_sums(f, [dy[2], dy[3]], row.tape, 2);
         }
         match self.inputs {
             1 => self.gradients_of::<F, 1>(&dz, row),
@@ -102,7 +102,13 @@ impl Affine {
 
     /// `dz = dy ⊙ f'(z)` of the units `at` and the next.
     #[inline(always)]
-    fn dz<F: Float, A: Elementwise>(&self, f: &A, dy: [F; 2], tape: &mut [F], at: usize) -> [F; 2] {
+    fn gradient_by_sums<F: Float, A: Elementwise>(
+        &self,
+        f: &A,
+        dy: [F; 2],
+        tape: &mut [F],
+        at: usize,
+    ) -> [F; 2] {
         let z = match self.z {
             Some(start) if A::NEEDS_INPUT => *pair_mut(tape, start + at),
             _ => [F::nan(); 2],
