@@ -103,7 +103,7 @@ impl<'a, F: Float> Run<'a, F> {
         let groups = groups(&parameters, settings.decay_on, &settings.tunings);
         let adjusts = settings.clip != Clip::default() || settings.l1 != 0.0;
         let follows_up = settings.max_norm.is_some() || settings.averaging.is_some();
-        let is_plain = !adjusts && !follows_up && single::is_of_one(trainer, &groups, len);
+        let is_plain = !adjusts && !follows_up && single::is_of_one(trainer);
         Ok(Self {
             trainer,
             executor,

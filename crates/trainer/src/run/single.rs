@@ -6,7 +6,7 @@ use chainrule_core::{Float, Total};
 
 use super::Run;
 use super::step::rate;
-use crate::optimizer::{Group, update_groups};
+use crate::optimizer::update_groups;
 use crate::state::Counts;
 use crate::{Every, State, Trainer, finite};
 
@@ -17,7 +17,7 @@ impl<F: Float> Run<'_, F> {
     /// Takes steps on the first samples of `range`, if a step is nothing but a gradient, a look at it, and the optimiser's move;
     /// the sample after the last, and the loss of that. None, if nothing was done: then the next step is [`step`](Self::step)'s.
     ///
-    /// A step that is not finite is not taken.
+    /// A step that is not finite is not taken, nor one of a frozen layer whose gradient is not: the other way tells them apart.
     #[inline(always)]
     pub(super) fn single_steps(
         &mut self,
@@ -57,12 +57,11 @@ impl<F: Float> Run<'_, F> {
     }
 }
 
-/// Whether a step is of one sample, all of so many parameters are trained, and the optimiser moves each by itself.
-pub(super) fn is_of_one<F: Float>(trainer: &Trainer<'_, F>, groups: &[Group], parameters: usize) -> bool {
+/// Whether a step is of one sample, and the optimiser moves each parameter by itself.
+pub(super) fn is_of_one<F: Float>(trainer: &Trainer<'_, F>) -> bool {
     let settings = &trainer.settings;
-    let one_sample = settings.batch_size.min(trainer.train.len()) == 1 && settings.accumulate == 1;
-    let trained: usize = groups.iter().map(|group| group.range.len()).sum();
-    one_sample && trained == parameters && trainer.optimizer.joint().is_none()
+    let one_sample = settings.batch_size.min(trainer.train.len()) == 1;
+    one_sample && settings.accumulate == 1 && trainer.optimizer.joint().is_none()
 }
 
 /// Steps until something else is to be done.
@@ -88,8 +87,8 @@ mod tests {
     use crate::schedule::{Constant, Cosine, Warmup};
     use crate::trainer::OnNotFinite;
     use crate::{
-        Adam, Checkpoints, Dataset, Every, Forget, Nadam, Optimizer, Order, Settings, Sgd, Silent, State,
-        Threads, Trainer,
+        Adam, Checkpoints, Dataset, Every, Forget, Nadam, Optimizer, Order, Schedule, Settings, Sgd, Silent,
+        State, Threads, Trainer,
     };
 
     type BoxError = Box<dyn StdError + Send + Sync>;
@@ -141,6 +140,18 @@ mod tests {
         }
     }
 
+    fn trainer<'a>(
+        objective: &'a Objective<f64>,
+        train: &'a Dataset<f64>,
+        optimizer: &'a dyn Optimizer<f64>,
+        schedule: &'a dyn Schedule,
+        settings: Settings,
+        threads: &'a Threads,
+    ) -> Trainer<'a, f64> {
+        let (validation, scoring, interrupt) = (None, None, None);
+        Trainer { objective, train, validation, scoring, optimizer, schedule, settings, threads, interrupt }
+    }
+
     /// All that is stored, and how it ends.
     fn stored(
         objective: &Objective<f64>,
@@ -148,17 +159,9 @@ mod tests {
         optimizer: &dyn Optimizer<f64>,
         settings: Settings,
     ) -> (Vec<State<f64>>, String) {
-        let trainer = Trainer {
-            objective,
-            train,
-            validation: None,
-            scoring: None,
-            optimizer,
-            schedule: &Warmup::new(Box::new(Cosine::new(0.05, 0.01, 200)), 9, 0.0),
-            settings,
-            threads: &Threads::one(),
-            interrupt: None,
-        };
+        let schedule = Warmup::new(Box::new(Cosine::new(0.05, 0.01, 200)), 9, 0.0);
+        let threads = Threads::one();
+        let trainer = trainer(objective, train, optimizer, &schedule, settings, &threads);
         let mut kept = Kept::default();
         let mut state = State::new(objective.start_values(7).unwrap(), Vec::new(), optimizer);
         let end = trainer.fit(&mut state, &mut Silent, &mut kept);
@@ -254,17 +257,8 @@ mod tests {
         let targets = TargetData::Values { data: vec![1e150], width: 1 };
         let train = Dataset::new(vec![1e200], 1, targets).unwrap();
         let optimizer = Sgd::new();
-        let trainer = Trainer {
-            objective: &objective,
-            train: &train,
-            validation: None,
-            scoring: None,
-            optimizer: &optimizer,
-            schedule: &Constant(1e-160),
-            settings: Settings::new(1, 1),
-            threads: &Threads::one(),
-            interrupt: None,
-        };
+        let (schedule, threads) = (Constant(1e-160), Threads::one());
+        let trainer = trainer(&objective, &train, &optimizer, &schedule, Settings::new(1, 1), &threads);
         // The output is 0, so the loss is 1e300; by the frozen weight it has a derivative of -2e350.
         let mut state = State::new(vec![0.0, 0.0, 1.0, 0.0], Vec::new(), &optimizer);
         trainer.fit(&mut state, &mut Silent, &mut Forget).unwrap();
@@ -275,16 +269,11 @@ mod tests {
     fn an_interrupted_run_goes_on_to_the_same_end() {
         let (objective, train, threads) = (objective(4), data(), Threads::one());
         let interrupt = AtomicBool::new(true);
+        let (optimizer, schedule) = (Sgd::new(), Constant(0.05));
+        let settings = Settings { checkpoint: None, ..settings(Order::Fixed) };
         let trainer = Trainer {
-            objective: &objective,
-            train: &train,
-            validation: None,
-            scoring: None,
-            optimizer: &Sgd::new(),
-            schedule: &Constant(0.05),
-            settings: Settings { checkpoint: None, ..settings(Order::Fixed) },
-            threads: &threads,
             interrupt: Some(&interrupt),
+            ..trainer(&objective, &train, &optimizer, &schedule, settings, &threads)
         };
         let start = || State::new(objective.start_values(7).unwrap(), Vec::new(), &Sgd::new());
         let mut whole = start();
