@@ -40,7 +40,7 @@ pub struct Affine {
 }
 
 /// Numbers that everything on a tape takes a multiple of: as many as a tiny layer writes at once.
-const LANES: usize = 4;
+pub(crate) const LANES: usize = 4;
 
 /// Where the tape ends, and the next number of parameters, as layers are added.
 #[derive(Debug, Default)]
@@ -166,7 +166,7 @@ impl Affine {
             }
         }
         if self.bias {
-            set_scaled(F::one(), dz, db);
+            add_zero(dz, db);
         }
         if let Some(dx) = self.dx {
             self.input_gradient(theta, dz, &mut front[dx..][..self.inputs]);
@@ -215,10 +215,19 @@ fn next_or_zero<F: Float>(b: &mut Iter<'_, F>) -> F {
     b.next().copied().unwrap_or(F::zero())
 }
 
-/// `b = factor a`, added to zero as layers do, which gives no negative zeros.
+/// `b = factor a`, added to zero as layers do, which gives no negative zeros, in one step: only what is too small to be
+/// written keeps its sign.
 #[inline(always)]
 fn set_scaled<F: Float>(factor: F, a: &[F], b: &mut [F]) {
     for (b, &a) in b.iter_mut().zip(a) {
-        *b = F::zero() + factor * a;
+        *b = factor.mul_add(a, F::zero());
+    }
+}
+
+/// `b = a`, without negative zeros.
+#[inline(always)]
+fn add_zero<F: Float>(a: &[F], b: &mut [F]) {
+    for (b, &a) in b.iter_mut().zip(a) {
+        *b = F::zero() + a;
     }
 }

@@ -38,6 +38,7 @@ pub use executor::{Executor, Inline};
 pub use float::Float;
 pub use initializer::Initializer;
 pub use layer::{Layer, MAX_INPUTS, Pass, TapeLen};
+pub use layers::flat::Above;
 pub use loss::{Loss, OutputLoss, Pointwise, TargetData, TargetKind, Targets};
 pub use masking::Masking;
 pub use objective::{Objective, Total, Workspace};

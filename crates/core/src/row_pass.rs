@@ -1,8 +1,8 @@
 //! A small network and its loss, ready for one row after the other.
 
 use crate::affine::Row;
-use crate::layers::flat::Flat;
-use crate::{Float, OutputLoss, Rows, RowsMut, Targets, Total};
+use crate::layers::flat::{Flat, RowLoss};
+use crate::{Float, OutputLoss, Targets, Total};
 
 /// The loss of one row and its gradient, for an [`Objective`](crate::Objective) whose network is a short chain of small
 /// dense layers: what a step does before its first sum is done once for many.
@@ -42,11 +42,8 @@ impl<'a, F: Float> RowPass<'a, F> {
     #[inline(always)]
     pub(crate) fn total(&mut self, theta: &[F], x: &[F], targets: Targets<'_, F>, dtheta: &mut [F]) -> Total {
         let Self { flat, output, terms, scale, tape } = self;
-        let row = &mut Row { theta, tape, dtheta };
-        flat.forward(x, row);
-        let (y, dy) = flat.outputs(row.tape);
-        let sum = output.loss.gradient(Rows::one(y), targets, *scale, RowsMut::one(dy));
-        flat.backward(row);
+        let loss = RowLoss { loss: output.loss.as_ref(), targets, scale: *scale };
+        let sum = flat.gradient(x, &mut Row { theta, tape, dtheta }, &loss);
         Total { sum, terms: *terms }
     }
 

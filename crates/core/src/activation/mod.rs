@@ -8,6 +8,7 @@ use std::any::Any;
 use std::fmt;
 
 use crate::affine::{Affine, Own, Row};
+use crate::layers::flat::Above;
 use crate::simd::{WORTH_WIDE, wide};
 use crate::{Float, Formula, Rule};
 
@@ -32,9 +33,10 @@ pub trait Activation<F: Float>: fmt::Debug + Any + Send + Sync {
     /// The same as text, of an argument that is called `x`.
     fn rule(&self, x: &str) -> Rule;
 
-    /// One row through small dense layers that follow one another and all have this function: their sums and
-    /// [`forward`](Activation::forward) in one call. The default is right for every function; there is no need for another.
-    fn row_forward(&self, layers: &[Affine], row: &mut Row<'_, F>) {
+    /// One row through small dense layers that follow one another and all have this function, then through what is above
+    /// them, and the way back: their sums, [`forward`](Activation::forward) and [`backward`](Activation::backward) in one call;
+    /// gives the sum of the loss. The default is right for every function; there is no need for another.
+    fn row_gradient(&self, layers: &[Affine], row: &mut Row<'_, F>, above: Above<'_, F>) -> f64 {
         for layer in layers {
             wide(
                 #[inline(always)]
@@ -42,15 +44,16 @@ pub trait Activation<F: Float>: fmt::Debug + Any + Send + Sync {
             );
             self.forward(layer.units(), layer.own(row.tape).y);
         }
-    }
-
-    /// The way back of the same: [`backward`](Activation::backward), and what the layers make of it.
-    fn row_backward(&self, layers: &[Affine], row: &mut Row<'_, F>) {
+        let sum = above.gradient(layers, row);
         for layer in layers.iter().rev() {
             let Own { z, y, dy } = layer.own(row.tape);
             self.backward(layer.units(), z, y, dy);
-            layer.backward(row);
+            wide(
+                #[inline(always)]
+                || layer.backward(row),
+            );
         }
+        sum
     }
 
     /// Whether `other` is the same function: then neighbouring layers may go through one call. Of a function that does not
@@ -107,7 +110,7 @@ impl<F: Float, A: Elementwise> Activation<F> for A {
         );
     }
 
-    fn row_forward(&self, layers: &[Affine], row: &mut Row<'_, F>) {
+    fn row_gradient(&self, layers: &[Affine], row: &mut Row<'_, F>, above: Above<'_, F>) -> f64 {
         match layers {
             [first, ..] if first.is_tiny() => wide(
                 #[inline(always)]
@@ -116,24 +119,14 @@ impl<F: Float, A: Elementwise> Activation<F> for A {
                     for layer in layers {
                         x = layer.tiny_forward(self, x, row);
                     }
-                },
-            ),
-            _ => row_forward_of_many(self, layers, row),
-        }
-    }
-
-    fn row_backward(&self, layers: &[Affine], row: &mut Row<'_, F>) {
-        match layers {
-            [.., last] if last.is_tiny() => wide(
-                #[inline(always)]
-                move || {
-                    let mut dy = last.tiny_output_gradient(row.tape);
+                    let (sum, mut dy) = above.tiny_gradient(layers, x, row);
                     for layer in layers.iter().rev() {
                         dy = layer.tiny_backward(self, dy, row);
                     }
+                    sum
                 },
             ),
-            _ => row_backward_of_many(self, layers, row),
+            _ => row_gradient_of_many(self, layers, row, above),
         }
     }
 
@@ -153,9 +146,14 @@ impl<F: Float, A: Elementwise> Activation<F> for A {
     }
 }
 
-/// What [`Activation::row_forward`] does for layers that are not tiny.
+/// What [`Activation::row_gradient`] does for layers that are not tiny.
 #[inline(never)] // Or those that are pay for its frame.
-fn row_forward_of_many<F: Float, A: Elementwise>(f: &A, layers: &[Affine], row: &mut Row<'_, F>) {
+fn row_gradient_of_many<F: Float, A: Elementwise>(
+    f: &A,
+    layers: &[Affine],
+    row: &mut Row<'_, F>,
+    above: Above<'_, F>,
+) -> f64 {
     wide(
         #[inline(always)]
         || {
@@ -164,23 +162,15 @@ fn row_forward_of_many<F: Float, A: Elementwise>(f: &A, layers: &[Affine], row: 
                 let y = layer.own(row.tape).y;
                 if y.len() < WORTH_WIDE { apply_to_few(f, y) } else { apply(f, y) }
             }
-        },
-    );
-}
-
-/// The way back of the same.
-#[inline(never)]
-fn row_backward_of_many<F: Float, A: Elementwise>(f: &A, layers: &[Affine], row: &mut Row<'_, F>) {
-    wide(
-        #[inline(always)]
-        || {
+            let sum = above.gradient(layers, row);
             for layer in layers.iter().rev() {
                 let Own { z, y, dy } = layer.own(row.tape);
                 apply_backward(f, z, y, dy);
                 layer.backward(row);
             }
+            sum
         },
-    );
+    )
 }
 
 /// Numbers whose results are held before they are written.

@@ -1,11 +1,10 @@
 //! Layers of a few numbers, compiled once for each number of inputs and units: what belongs to them stays in registers, also
 //! from one layer to the next.
 //!
-//! Units go two by two, the lanes of the narrowest vector, whether or not the second is there: of one, `f` takes as long as
-//! of two. Whoever reads a vector waits if its numbers were just written one by one, until they have reached the cache; so neighbours
-//! are written at once.
+//! Numbers are written as they will be read, several at once: whoever reads a vector whose numbers were just written one by
+//! one waits until they have reached the cache.
 
-use super::{Affine, LANES, Row, set_scaled};
+use super::{Affine, LANES, Row, add_zero, set_scaled};
 use crate::matmul::{add_dot, add_scaled};
 use crate::{Elementwise, Float};
 
@@ -30,48 +29,47 @@ impl Affine {
         x: [F; LANES],
         row: &mut Row<'_, F>,
     ) -> [F; LANES] {
-        let z = match self.inputs {
-            1 => self.sums_of::<F, 1>(x, row.theta),
-            2 => self.sums_of::<F, 2>(x, row.theta),
-            3 => self.sums_of::<F, 3>(x, row.theta),
-            _ => self.sums_of::<F, LANES>(x, row.theta),
-        };
-        let mut y = [F::zero(); LANES];
-        [y[0], y[1]] = self.activate(f, [z[0], z[1]], row.tape, 0);
-        if self.units > 2 {
-            [y[2], y[3]] = self.activate(f, [z[2], z[3]], row.tape, 2);
+        match self.units {
+            1 => self.forward_of::<F, A, 1>(f, x, row),
+            2 => self.forward_of::<F, A, 2>(f, x, row),
+            3 => self.forward_of::<F, A, 3>(f, x, row),
+            _ => self.forward_of::<F, A, LANES>(f, x, row),
         }
-        y
     }
 
-    /// `y = f(z)` of the units `at` and the next.
+    /// The same for a number of units.
     #[inline(always)]
-    fn activate<F: Float, A: Elementwise>(&self, f: &A, z: [F; 2], tape: &mut [F], at: usize) -> [F; 2] {
+    fn forward_of<F: Float, A: Elementwise, const U: usize>(
+        &self,
+        f: &A,
+        x: [F; LANES],
+        row: &mut Row<'_, F>,
+    ) -> [F; LANES] {
+        let z = match self.inputs {
+            1 => self.sums::<F, 1, U>(x, row.theta),
+            2 => self.sums::<F, 2, U>(x, row.theta),
+            3 => self.sums::<F, 3, U>(x, row.theta),
+            _ => self.sums::<F, LANES, U>(x, row.theta),
+        };
         if A::NEEDS_INPUT
             && let Some(start) = self.z
         {
-            *pair_mut(tape, start + at) = z;
+            row.tape[start..][..U].copy_from_slice(&z);
         }
-        let y = [f.f(z[0]), f.f(z[1])];
-        *pair_mut(tape, self.y + at) = y;
-        y
+        let mut y = z;
+        for y in &mut y {
+            *y = f.f(*y);
+        }
+        row.tape[self.y..][..U].copy_from_slice(&y);
+        lanes(&y, 0, U)
     }
 
+    /// `W x + b`.
     #[inline(always)]
-    fn sums_of<F: Float, const N: usize>(&self, x: [F; LANES], theta: &[F]) -> [F; LANES] {
-        match self.units {
-            1 => self.sums::<F, N, 1>(x, theta),
-            2 => self.sums::<F, N, 2>(x, theta),
-            3 => self.sums::<F, N, 3>(x, theta),
-            _ => self.sums::<F, N, LANES>(x, theta),
-        }
-    }
-
-    #[inline(always)]
-    fn sums<F: Float, const N: usize, const U: usize>(&self, x: [F; LANES], theta: &[F]) -> [F; LANES] {
+    fn sums<F: Float, const N: usize, const U: usize>(&self, x: [F; LANES], theta: &[F]) -> [F; U] {
         let (w, b) = theta[self.theta..].split_at(U * N);
         let b = if self.bias { first::<F, U>(b, 0) } else { [F::zero(); U] };
-        let mut sums = [F::zero(); LANES];
+        let mut sums = [F::zero(); U];
         for ((sum, b), w) in sums.iter_mut().zip(b).zip(w.as_chunks::<N>().0) {
             *sum = add_dot(b, w, &x[..N]);
         }
@@ -87,53 +85,45 @@ impl Affine {
         dy: [F; LANES],
         row: &mut Row<'_, F>,
     ) -> [F; LANES] {
-        let mut dz = [F::zero(); LANES];
-        [dz[0], dz[1]] = self.gradient_by_sums(f, [dy[0], dy[1]], row.tape, 0);
-        if self.units > 2 {
-            [dz[2], dz[3]] = self.gradient_by_sums(f, [dy[2], dy[3]], row.tape, 2);
-        }
-        match self.inputs {
-            1 => self.gradients_of::<F, 1>(&dz, row),
-            2 => self.gradients_of::<F, 2>(&dz, row),
-            3 => self.gradients_of::<F, 3>(&dz, row),
-            _ => self.gradients_of::<F, LANES>(&dz, row),
+        match self.units {
+            1 => self.backward_of::<F, A, 1>(f, dy, row),
+            2 => self.backward_of::<F, A, 2>(f, dy, row),
+            3 => self.backward_of::<F, A, 3>(f, dy, row),
+            _ => self.backward_of::<F, A, LANES>(f, dy, row),
         }
     }
 
-    /// `dz = dy ⊙ f'(z)` of the units `at` and the next.
+    /// The same for a number of units.
     #[inline(always)]
-    fn gradient_by_sums<F: Float, A: Elementwise>(
+    fn backward_of<F: Float, A: Elementwise, const U: usize>(
         &self,
         f: &A,
-        dy: [F; 2],
-        tape: &mut [F],
-        at: usize,
-    ) -> [F; 2] {
+        dy: [F; LANES],
+        row: &mut Row<'_, F>,
+    ) -> [F; LANES] {
         let z = match self.z {
-            Some(start) if A::NEEDS_INPUT => *pair_mut(tape, start + at),
-            _ => [F::nan(); 2],
+            Some(start) if A::NEEDS_INPUT => first::<F, U>(row.tape, start),
+            _ => [F::nan(); U],
         };
-        let y = *pair_mut(tape, self.y + at);
-        let slopes = [f.df(z[0], y[0]), f.df(z[1], y[1])];
-        let dz = [dy[0] * slopes[0], dy[1] * slopes[1]];
-        *pair_mut(tape, self.dy + at) = dz;
-        dz
-    }
-
-    #[inline(always)]
-    fn gradients_of<F: Float, const N: usize>(&self, dz: &[F; LANES], row: &mut Row<'_, F>) -> [F; LANES] {
-        match self.units {
-            1 => self.gradients::<F, N, 1>(dz, row),
-            2 => self.gradients::<F, N, 2>(dz, row),
-            3 => self.gradients::<F, N, 3>(dz, row),
-            _ => self.gradients::<F, N, LANES>(dz, row),
+        let y = first::<F, U>(row.tape, self.y);
+        let mut dz = first::<F, U>(&dy, 0);
+        for ((dz, &z), &y) in dz.iter_mut().zip(&z).zip(&y) {
+            *dz *= f.df(z, y);
+        }
+        row.tape[self.dy..][..U].copy_from_slice(&dz);
+        match self.inputs {
+            1 => self.gradients::<F, 1, U>(&dz, row),
+            2 => self.gradients::<F, 2, U>(&dz, row),
+            3 => self.gradients::<F, 3, U>(&dz, row),
+            _ => self.gradients::<F, LANES, U>(&dz, row),
         }
     }
 
+    /// What follows from `dz`.
     #[inline(always)]
     fn gradients<F: Float, const N: usize, const U: usize>(
         &self,
-        dz: &[F; LANES],
+        dz: &[F; U],
         row: &mut Row<'_, F>,
     ) -> [F; LANES] {
         let Row { theta, tape, dtheta } = row;
@@ -143,12 +133,16 @@ impl Affine {
             set_scaled(dz, &x, dw);
         }
         if self.bias {
-            set_scaled(F::one(), dz, &mut db[..U]);
+            add_zero(dz, &mut db[..U]);
         }
         let mut dx = [F::zero(); LANES];
         if let Some(at) = self.dx {
             let (w, _) = theta[self.theta..].split_at(U * N);
-            for (w, &dz) in w.as_chunks::<N>().0.iter().zip(dz) {
+            let mut terms = w.as_chunks::<N>().0.iter().zip(dz);
+            if let Some((w, &dz)) = terms.next() {
+                set_scaled(dz, w, &mut dx[..N]);
+            }
+            for (w, &dz) in terms {
                 add_scaled(dz, w, &mut dx[..N]);
             }
             tape[at..][..N].copy_from_slice(&dx[..N]);
@@ -176,10 +170,4 @@ fn lanes<F: Float>(numbers: &[F], at: usize, len: usize) -> [F; LANES] {
         [a, b, c, d, ..] => [a, b, c, d],
         [] => [zero; LANES],
     }
-}
-
-/// What is written at once.
-#[inline(always)]
-fn pair_mut<F: Float>(tape: &mut [F], at: usize) -> &mut [F; 2] {
-    &mut tape[at..].as_chunks_mut().0[0]
 }

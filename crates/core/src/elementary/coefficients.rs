@@ -9,10 +9,10 @@ pub trait Coefficients: Sized + 'static {
     /// 1 / log 2.
     const INVERSE_LN_2: Self;
 
-    /// The leading bits of log 2, so few that their product with an exponent is exact.
+    /// The number nearest to log 2.
     const LN_2_HIGH: Self;
 
-    /// The rest of log 2.
+    /// What it lacks to log 2.
     const LN_2_LOW: Self;
 
     /// Where `exp` has certainly become 0, and where infinity.
@@ -52,9 +52,8 @@ pub trait Coefficients: Sized + 'static {
 impl Coefficients for f32 {
     const ROUNDER: Self = 12_582_912.0;
     const INVERSE_LN_2: Self = std::f32::consts::LOG2_E;
-    // 355/512: nine bits.
-    const LN_2_HIGH: Self = 0.693_359_4;
-    const LN_2_LOW: Self = -0.000_212_194_44;
+    const LN_2_HIGH: Self = std::f32::consts::LN_2;
+    const LN_2_LOW: Self = -1.904_654_3e-9;
     const EXP_RANGE: (Self, Self) = (-104.0, 89.0);
     const MIN_POWER: Self = -120.0;
     const EXP_M1_MIN: Self = -20.0;
@@ -88,9 +87,8 @@ impl Coefficients for f32 {
 impl Coefficients for f64 {
     const ROUNDER: Self = 6_755_399_441_055_744.0;
     const INVERSE_LN_2: Self = std::f64::consts::LOG2_E;
-    // 33 bits, as in fdlibm (Sun Microsystems, 1993).
-    const LN_2_HIGH: Self = 6.931_471_803_691_238e-1;
-    const LN_2_LOW: Self = 1.908_214_929_270_587_7e-10;
+    const LN_2_HIGH: Self = std::f64::consts::LN_2;
+    const LN_2_LOW: Self = 2.319_046_813_846_299_6e-17;
     const EXP_RANGE: (Self, Self) = (-746.0, 710.0);
     const MIN_POWER: Self = -1000.0;
     const EXP_M1_MIN: Self = -40.0;

@@ -7,33 +7,38 @@ use crate::Float;
 struct Reduced<F> {
     /// `k`, a whole number.
     k: F,
-    /// `x - k log 2` but for the low bits of log 2: exact.
+    /// `x - k log 2` but for what the number for log 2 lacks: exact.
     high: F,
-    /// `k` times those.
+    /// `k` times that.
     low: F,
 }
 
-/// The reduction that both functions share, for an `x` within the range of `exp`.
+impl<F: Float> Reduced<F> {
+    /// `x - k log 2`, rounded.
+    #[inline(always)]
+    fn r(&self) -> F {
+        self.high - self.low
+    }
+}
+
+/// The reduction that all functions share, for an `x` within the range of `exp`.
 #[inline(always)]
 fn reduce<F: Float>(x: F) -> Reduced<F> {
     let k = x.mul_add(F::INVERSE_LN_2, F::ROUNDER) - F::ROUNDER;
     Reduced { k, high: (-k).mul_add(F::LN_2_HIGH, x), low: k * F::LN_2_LOW }
 }
 
-impl<F: Float> Reduced<F> {
-    /// `start + r² (1/2! + r/3! + r²/4! + …)`: what is to be added to `high` for `exp(r) - 1`, if `start` is `-low`.
-    ///
-    /// The first four terms (Estrin, 1960) are added while the rest is still computed, which comes in by one more step:
-    /// a number that waits for this one waits for a third less than by Horner's rule in `r⁴`.
-    #[inline(always)]
-    fn small_terms(&self, start: F) -> F {
-        let r = self.high - self.low;
-        let r2 = r * r;
-        let r4 = r2 * r2;
-        let (first, rest) = F::EXP_SERIES.split_at(4);
-        let sum = r2.mul_add(four(r, r2, first), start);
-        (r2 * r4).mul_add(polynomial_of((r, r2, r4), rest), sum)
-    }
+/// `start + r² (1/2! + r/3! + r²/4! + …)`, which is `exp(r) - 1` if it starts with `r`.
+///
+/// The first four terms (Estrin, 1960) are added while the rest is still computed, which comes in by one more step: a number
+/// that waits for this one waits for a third less than by Horner's rule in `r⁴`.
+#[inline(always)]
+fn small_terms<F: Float>(r: F, start: F) -> F {
+    let r2 = r * r;
+    let r4 = r2 * r2;
+    let (first, rest) = F::EXP_SERIES.split_at(4);
+    let sum = r2.mul_add(four(r, r2, first), start);
+    (r2 * r4).mul_add(polynomial_of((r, r2, r4), rest), sum)
 }
 
 /// `2^k`, for the exponent of a normal number.
@@ -65,10 +70,10 @@ fn at_most<F: Float>(x: F, max: F) -> F {
 /// The series is cut after `r^7/7!` (f32; the next term is 5·10⁻⁹) or `r^13/13!` (f64; 4·10⁻¹⁸), 1/12 and 1/27 of half
 /// an ulp.
 ///
-/// `log 2` is the sum of two constants (Cody & Waite, 1980), and `r = high - low`: `k` times the first is exact, and so is
-/// `high = x - k · first`, as both are multiples of one power of two and nearly equal. `s = 1 + high` loses the low bits of
-/// `high`; they are `high - (s - 1)`, exactly, as `1 > |high|` (Dekker, 1971). These and `-low` are what the small terms are
-/// added to. So the sum is rounded once beside errors of a smaller order.
+/// `log 2` is the sum of two constants (Cody & Waite, 1980), the number nearest to it and the rest, and `r = high - low`:
+/// `high = x - k · first` is one fused step, and exact, as `x` and the product are multiples of half an ulp of the first, and nearly
+/// equal. `s = 1 + high` loses the low bits of `high`; they are `high - (s - 1)`, exactly, as `1 > |high|` (Dekker, 1971). These
+/// and `-low` are what the small terms are added to. So the sum is rounded once beside errors of a smaller order.
 ///
 /// `2^k` overflows where `2^k exp(r)` does not yet, and the result may lie below the normal numbers. So it is
 /// multiplied by two halves of the power, of which only the second can round: the first is multiplied into both terms of
@@ -81,13 +86,26 @@ pub fn exp<F: Float>(x: F) -> F {
     scaled_exp(&reduced, power_of_two(half)) * power_of_two(reduced.k - half)
 }
 
-/// `exp(x)` for an `x` not above 0 as `e` and a power of two, whose product it is. The power is 1 but where the product
-/// lies below the normal numbers, or nearly: whoever adds 1 need not wait for it.
+/// What `exp(x)` for an `x` not above 0 is made of: `2^k (1 + near) exp(-low)`.
+pub(super) struct Falling<F> {
+    /// `exp(high) - 1`, rounded twice, and not waiting for `low`.
+    pub(super) near: F,
+    /// `k` times what the number for log 2 lacks: at most 3·10⁻⁷ (f32) or 3·10⁻¹⁴ (f64).
+    pub(super) low: F,
+    /// `2^k`, of a normal number.
+    pub(super) power: F,
+    /// What `power` lacks to `2^k`: 1 but where the product lies below the normal numbers, or nearly. Whoever adds 1 need not
+    /// wait for it.
+    pub(super) rest: F,
+}
+
+/// The parts of `exp(x)` for an `x` not above 0.
 #[inline(always)]
-pub(super) fn exp_of_negative<F: Float>(x: F) -> (F, F) {
-    let reduced = reduce(at_least(x, F::EXP_RANGE.0));
-    let normal = at_least(reduced.k, F::MIN_POWER);
-    (scaled_exp(&reduced, power_of_two(normal)), power_of_two(reduced.k - normal))
+pub(super) fn exp_of_negative<F: Float>(x: F) -> Falling<F> {
+    let Reduced { k, high, low } = reduce(at_least(x, F::EXP_RANGE.0));
+    let normal = at_least(k, F::MIN_POWER);
+    let near = small_terms(high, high);
+    Falling { near, low, power: power_of_two(normal), rest: power_of_two(k - normal) }
 }
 
 /// `power · exp(r)`, rounded once.
@@ -95,7 +113,7 @@ pub(super) fn exp_of_negative<F: Float>(x: F) -> (F, F) {
 fn scaled_exp<F: Float>(reduced: &Reduced<F>, power: F) -> F {
     let sum = F::one() + reduced.high;
     let lost = reduced.high - (sum - F::one());
-    reduced.small_terms(lost - reduced.low).mul_add(power, sum * power)
+    small_terms(reduced.r(), lost - reduced.low).mul_add(power, sum * power)
 }
 
 /// `exp(x) - 1`, within 1.5 ulp of the true number, also near 0 where `exp(x)` is nearly 1.
@@ -114,7 +132,7 @@ pub fn exp_m1<F: Float>(x: F) -> F {
     let (whole, part) = (h - F::of(0.5), h * reduced.high);
     let sum = whole + part;
     let lost = part - (sum - whole);
-    let rest = reduced.small_terms(-reduced.low);
+    let rest = small_terms(reduced.r(), -reduced.low);
     let result = F::of(2.0) * (sum + h.mul_add(rest, lost));
     // Also the sign of zero.
     if x.abs() < F::TINY { x } else { result }

@@ -1,9 +1,9 @@
 //! The logistic function.
 
-use super::exp::exp_of_negative;
+use super::exp::{Falling, exp_of_negative};
 use crate::Float;
 
-/// `1 / (1 + exp(-x))`, within 2 ulp of the true number.
+/// `1 / (1 + exp(-x))`, within 2 ulp of the true number in single precision and 2.2 in double.
 ///
 /// # Derivation
 /// With `e = exp(-|x|)`, which cannot overflow:
@@ -14,14 +14,21 @@ use crate::Float;
 /// The second keeps its precision down to the smallest numbers, where `exp(-x)` is infinite. Its last form has the rounded
 /// quotient in the smaller term. So both are one division and one fused step, between numbers that the sign selects.
 ///
-/// `e` comes as a product with a power of two, which is 1 unless `e` is so small that `1 + e` is 1 with and without it.
+/// Who waits for a sigmoid waits for the quotient, so what it is made of is known early. `e = 2^k (1 + p) exp(-low)`; without
+/// `low`, both its terms are one fused step each, the second rounded once:
+/// ```text
+/// e ≈ 2^k p + 2^k        1 + e ≈ 2^k p + (1 + 2^k)
+/// ```
+/// As `low` grows with `-k`, what that changes in `1 + e` is below 1/8 of an ulp, and `e` counts little where it is far off.
+/// Only in front of the quotient `e` is what it should be, `2^k (1 + p - low (1 + p))`, computed meanwhile.
 #[inline(always)]
 pub fn sigmoid<F: Float>(x: F) -> F {
-    let (e, power) = exp_of_negative(-x.abs());
+    let Falling { near, low, power, rest } = exp_of_negative(-x.abs());
     let is_negative = x < F::zero();
     let select = |negative: F, positive: F| if is_negative { negative } else { positive };
-    let quotient = select(e, F::one()) / (F::one() + e);
-    let e = e * power;
+    let rough = near.mul_add(power, power);
+    let quotient = select(rough, F::one()) / near.mul_add(power, F::one() + power);
+    let e = (-low).mul_add(F::one() + near, near).mul_add(power, power) * rest;
     select(-e, F::one()).mul_add(quotient, select(e, F::zero()))
 }
 
@@ -36,11 +43,11 @@ mod tests {
     }
 
     #[test]
-    fn is_within_two_ulp() {
+    fn is_within_two_ulp_or_hardly_more() {
         let (worst, at) = worst_f32(sigmoid, truth_f64, |_| true);
         assert!(worst <= 2.0, "{worst} ulp at {at}");
         let (worst, at) = worst_f64(sigmoid, truth, [-700.0, 100.0]);
-        assert!(worst <= 2.0, "{worst} ulp at {at}");
+        assert!(worst <= 2.2, "{worst} ulp at {at}");
     }
 
     fn truth_f64(x: f64) -> f64 {

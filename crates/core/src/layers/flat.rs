@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::affine::{Affine, Row, Tape};
+use crate::affine::{Affine, LANES, Row, Tape};
 use crate::matmul::SMALL;
-use crate::{Activation, Float, Layer};
+use crate::{Activation, Float, Layer, Loss, Rows, RowsMut, Targets};
 
 /// What a layer is that computes `y = f(x Wᵀ + b)` of all of a sample, and nothing else.
 #[derive(Clone, Debug)]
@@ -39,7 +39,6 @@ pub(crate) struct Flat<F> {
     runs: Vec<Run<F>>,
     tape: usize,
     first: Affine,
-    last: Affine,
 }
 
 /// Layers that follow one another, have the same activation, and are all tiny or all not: one call.
@@ -76,8 +75,8 @@ impl<F: Float> Flat<F> {
                 None => runs.push(Run { activation, layers: vec![layer] }),
             }
         }
-        let (first, last) = (runs.first()?.layers[0], *runs.last()?.layers.last()?);
-        Some(Self { runs, tape: tape.len(), first, last })
+        let first = runs.first()?.layers[0];
+        Some(Self { runs, tape: tape.len(), first })
     }
 
     /// Numbers of the tape.
@@ -85,32 +84,68 @@ impl<F: Float> Flat<F> {
         self.tape
     }
 
-    /// The outputs and the gradient by them, as they lie on the tape.
+    /// The way of the row `x` up and back again; gives the sum of the loss.
     #[inline(always)]
-    pub(crate) fn outputs<'a>(&self, tape: &'a mut [F]) -> (&'a [F], &'a mut [F]) {
-        self.last.outputs(tape)
-    }
-
-    /// The way of the row `x` up.
-    #[inline(always)]
-    pub(crate) fn forward(&self, x: &[F], row: &mut Row<'_, F>) {
+    pub(crate) fn gradient(&self, x: &[F], row: &mut Row<'_, F>, loss: &RowLoss<'_, F>) -> f64 {
         copy(self.first.inputs(), x, row.tape);
-        for run in &self.runs {
-            run.activation.row_forward(&run.layers, row);
-        }
-    }
-
-    /// The gradient by the parameters, from that by the outputs.
-    #[inline(always)]
-    pub(crate) fn backward(&self, row: &mut Row<'_, F>) {
-        for run in self.runs.iter().rev() {
-            run.activation.row_backward(&run.layers, row);
-        }
+        let (first, above) = (&self.runs[0], &self.runs[1..]);
+        first.activation.row_gradient(&first.layers, row, Above { runs: above, loss })
     }
 
     /// That by the inputs, once this is done.
     pub(crate) fn input_gradient(&self, theta: &[F], tape: &mut [F], dx: &mut [F]) {
         self.first.input_gradient(theta, self.first.own(tape).dy, dx);
+    }
+}
+
+/// The loss of one row.
+#[derive(Debug)]
+pub(crate) struct RowLoss<'a, F> {
+    pub(crate) loss: &'a dyn Loss<F>,
+    pub(crate) targets: Targets<'a, F>,
+    /// The factor of the gradient of the sum of its terms.
+    pub(crate) scale: F,
+}
+
+/// What is above some of the layers that a row goes through: further layers, and the loss. As [`Row`], for
+/// [`Activation`]'s own methods.
+#[derive(Debug)]
+pub struct Above<'a, F> {
+    runs: &'a [Run<F>],
+    loss: &'a RowLoss<'a, F>,
+}
+
+impl<F: Float> Above<'_, F> {
+    /// From the outputs of the last of `below`, on the tape, to the gradient by them; gives the sum of the loss.
+    pub(crate) fn gradient(self, below: &[Affine], row: &mut Row<'_, F>) -> f64 {
+        if let [run, above @ ..] = self.runs {
+            return run.activation.row_gradient(&run.layers, row, Above { runs: above, loss: self.loss });
+        }
+        let RowLoss { loss, targets, scale } = *self.loss;
+        let Some(last) = below.last() else { return 0.0 };
+        let (y, dy) = last.outputs(row.tape);
+        loss.gradient(Rows::one(y), targets, scale, RowsMut::one(dy))
+    }
+
+    /// The same for tiny layers, whose outputs `y` are known; also gives the gradient by them. If there is one output, and
+    /// nothing above it but the loss, neither goes through memory, where each would be waited for.
+    #[inline(always)]
+    pub(crate) fn tiny_gradient(
+        self,
+        below: &[Affine],
+        y: [F; LANES],
+        row: &mut Row<'_, F>,
+    ) -> (f64, [F; LANES]) {
+        let zero = F::zero();
+        let Some(last) = below.last() else { return (0.0, [zero; LANES]) };
+        if let ([], Some(target)) = (self.runs, self.loss.targets.only())
+            && last.units() == 1
+        {
+            let (sum, dy) = self.loss.loss.gradient_of_one(y[0], target, self.loss.scale);
+            return (sum, [dy, zero, zero, zero]);
+        }
+        let sum = self.gradient(below, row);
+        (sum, last.tiny_output_gradient(row.tape))
     }
 }
 
@@ -135,7 +170,7 @@ mod tests {
     use crate::gradcheck::{self, Options, check_objective};
     use crate::layers::{Chain, Dense, Tuned};
     use crate::loss::Mse;
-    use crate::{Ctx, Inline, Objective, Rows, RowsMut, Shape, Targets, Workspace, parameter_count};
+    use crate::{Ctx, Inline, Objective, Shape, Workspace, parameter_count};
 
     /// The units of a layer, which activation it has, and whether it has a bias.
     type Plan = (usize, u8, bool);

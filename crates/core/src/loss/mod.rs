@@ -25,6 +25,14 @@ pub trait Loss<F: Float>: fmt::Debug + Send + Sync {
     /// Writes `dy = scale * d(sum)/dy` and returns the sum.
     fn gradient(&self, y: Rows<'_, F>, targets: Targets<'_, F>, scale: F, dy: RowsMut<'_, F>) -> f64;
 
+    /// The same for one output and its target, a number: the sum, and `dy`. The default is right for every loss.
+    fn gradient_of_one(&self, y: F, target: F, scale: F) -> (f64, F) {
+        let mut dy = [F::zero()];
+        let targets = Targets::Values(Rows::one(std::slice::from_ref(&target)));
+        let sum = self.gradient(Rows::one(&[y]), targets, scale, RowsMut::one(&mut dy));
+        (sum, dy[0])
+    }
+
     /// One term `l`, its derivative, and how both make the loss `L` and `dy`, as text.
     fn rule(&self) -> Rule;
 }
@@ -36,6 +44,12 @@ pub trait Pointwise: fmt::Debug + Send + Sync {
 
     /// Its derivative by `y`. At a kink, a value between the one-sided derivatives.
     fn derivative<F: Float>(&self, y: F, t: F) -> F;
+
+    /// `scale` times the derivative.
+    #[inline(always)]
+    fn scaled_derivative<F: Float>(&self, scale: F, y: F, t: F) -> F {
+        scale * self.derivative(y, t)
+    }
 
     /// Both as text, in `y` and `t`.
     fn formula(&self) -> Formula;
@@ -61,13 +75,20 @@ fn sum_of_terms<F: Float, P: Pointwise>(loss: &P, y: &[F], t: &[F]) -> f64 {
     sum
 }
 
+/// A term, and `dy`.
+#[inline(always)]
+fn term<F: Float, P: Pointwise>(loss: &P, y: F, t: F, scale: F) -> (f64, F) {
+    (loss.value(y, t).as_f64(), loss.scaled_derivative(scale, y, t))
+}
+
 /// What [`Loss::gradient`] does, with the same bits, for terms of which no vector is made.
 #[inline(always)]
 fn gradient_of_few<F: Float, P: Pointwise>(loss: &P, y: &[F], t: &[F], scale: F, dy: &mut [F]) -> f64 {
     let mut sum = 0.0;
     for ((dy, &y), &t) in dy.iter_mut().zip(y).zip(t) {
-        *dy = scale * loss.derivative(y, t);
-        sum += loss.value(y, t).as_f64();
+        let (value, gradient) = term(loss, y, t, scale);
+        *dy = gradient;
+        sum += value;
     }
     sum
 }
@@ -79,7 +100,7 @@ fn gradient_of_many<F: Float, P: Pointwise>(loss: &P, y: &[F], t: &[F], scale: F
         #[inline(always)]
         || {
             for ((dy, &y), &t) in dy.iter_mut().zip(y).zip(t) {
-                *dy = scale * loss.derivative(y, t);
+                *dy = loss.scaled_derivative(scale, y, t);
             }
             sum_of_terms(loss, y, t)
         },
@@ -110,6 +131,13 @@ impl<F: Float, P: Pointwise> Loss<F> for P {
         wide(
             #[inline(always)]
             move || gradient_of_few(self, y, t, scale, dy),
+        )
+    }
+
+    fn gradient_of_one(&self, y: F, target: F, scale: F) -> (f64, F) {
+        wide(
+            #[inline(always)]
+            move || term(self, y, target, scale),
         )
     }
 

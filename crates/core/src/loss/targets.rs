@@ -134,6 +134,21 @@ impl<'a, F> Targets<'a, F> {
         }
     }
 
+    /// The number, if there is only one.
+    #[inline(always)]
+    pub(crate) fn only(self) -> Option<F>
+    where
+        F: Copy,
+    {
+        match self {
+            Self::Values(values) => match *values.data() {
+                [only] => Some(only),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// The class indices.
     ///
     /// # Panics
