@@ -107,9 +107,13 @@ impl<F: Float> Dense<F> {
         let width = self.units();
         if matmul::tiles::is_large(x.len(), x.width(), width) {
             let (w, b) = self.split(theta);
-            for_each_tile(executor, z, width, width, |_, z| start_sums(b, z));
-            matmul::tiles::add_x_wt(executor, x, w, RowsMut::counted(z, x.len(), width));
-            return for_each_tile(executor, z, width, width * activation::WORK, |_, z| then(z));
+            matmul::tiles::x_wt(executor, x, w, RowsMut::counted(z, x.len(), width));
+            return for_each_tile(executor, z, width, width * activation::WORK, |_, z| {
+                for z in z.chunks_mut(NEAR.div_ceil(width) * width) {
+                    add_bias(b, z);
+                    then(z);
+                }
+            });
         }
         for_each_tile(executor, z, width, width * x.width(), |first, z| {
             self.sums(theta, rows_of(x, first, z, width), z);
@@ -125,6 +129,24 @@ fn start_sums<F: Float>(b: &[F], z: &mut [F]) {
         return z.fill(F::zero());
     }
     z.chunks_exact_mut(b.len()).for_each(|z| z.copy_from_slice(b));
+}
+
+/// Numbers that are still near when they are read again.
+const NEAR: usize = 1 << 12;
+
+/// Adds `b`, which is empty without bias, to rows of sums.
+fn add_bias<F: Float>(b: &[F], z: &mut [F]) {
+    if b.is_empty() {
+        return;
+    }
+    wide(
+        #[inline(always)]
+        || {
+            for z in z.chunks_exact_mut(b.len()) {
+                z.iter_mut().zip(b).for_each(|(z, &b)| *z += b);
+            }
+        },
+    );
 }
 
 /// The rows of `x` that belong to a tile of `tile` numbers, rows of `width`, from row `first`.

@@ -4,7 +4,7 @@
 //! them, so large products are cut in both directions; the sizes were measured (docs/performance.md) and are part of the
 //! result, as other cuts may give other bits.
 
-use super::Accumulate::{self, Add, Replace};
+use super::Accumulate::{self, Replace};
 use super::kernel::Factor::{Plain, Transposed};
 use crate::executor::{Executor, MIN_TILE_WORK, for_each_tile};
 use crate::{Float, Rows, RowsMut, matmul};
@@ -44,9 +44,9 @@ pub fn is_large(n: usize, k: usize, m: usize) -> bool {
     n >= 32 && m >= 128 && n.saturating_mul(k).saturating_mul(m) >= 8 * MIN_TILE_WORK
 }
 
-/// `y += x wᵀ` as [`add_x_wt`](matmul::add_x_wt).
-pub fn add_x_wt<F: Float>(executor: &dyn Executor<F>, x: Rows<'_, F>, w: Rows<'_, F>, y: RowsMut<'_, F>) {
-    F::product_in_tiles(executor, tile(y.width()), Plain(x.into()), Transposed(w.into()), Add, y.into());
+/// `y = x wᵀ`, with shapes as in [`add_x_wt`](matmul::add_x_wt).
+pub fn x_wt<F: Float>(executor: &dyn Executor<F>, x: Rows<'_, F>, w: Rows<'_, F>, y: RowsMut<'_, F>) {
+    F::product_in_tiles(executor, tile(y.width()), Plain(x.into()), Transposed(w.into()), Replace, y.into());
 }
 
 /// `dx = dz w` as [`dz_w`](matmul::dz_w).
@@ -90,6 +90,7 @@ pub(crate) fn dzt_x<F: Float>(
 mod tests {
     use super::*;
     use crate::Inline;
+    use crate::matmul::Accumulate::Add;
 
     fn numbers(len: usize, seed: usize) -> Vec<f64> {
         (0..len).map(|i| ((i * 7 + seed * 13) % 23) as f64 / 7.0 - 1.5).collect()
@@ -104,8 +105,8 @@ mod tests {
             let close = |found: &[f64], expected: &[f64]| {
                 found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-10 * b.abs().max(1.0))
             };
-            let (mut found, mut expected) = (vec![0.5; n * m], vec![0.5; n * m]);
-            add_x_wt(&Inline, x, w, RowsMut::new(&mut found, m));
+            let (mut found, mut expected) = (vec![f64::NAN; n * m], vec![0.0; n * m]);
+            x_wt(&Inline, x, w, RowsMut::new(&mut found, m));
             matmul::add_x_wt(x, w, RowsMut::new(&mut expected, m));
             assert!(close(&found, &expected), "y of {n} {k} {m}");
 
