@@ -39,7 +39,7 @@ pub struct Affine {
     dy: usize,
 }
 
-/// Numbers that everything on a tape takes a multiple of: as many as a tiny layer writes at once.
+/// The most inputs or units of a tiny layer; everything on a tape takes a multiple of it, so that vectors lie within a line.
 pub(crate) const LANES: usize = 4;
 
 /// Where the tape ends, and the next number of parameters, as layers are added.
@@ -176,11 +176,8 @@ impl Affine {
     /// `dx = Wᵀ dz`.
     #[inline(always)]
     pub(crate) fn input_gradient<F: Float>(&self, theta: &[F], dz: &[F], dx: &mut [F]) {
-        dx.fill(F::zero());
         let (w, _) = self.parameters(theta);
-        for (w, &dz) in w.chunks_exact(self.inputs).zip(dz) {
-            add_scaled(dz, w, dx);
-        }
+        set_products(w.chunks_exact(self.inputs), dz, dx);
     }
 
     /// `W` and `b`, which may be empty.
@@ -209,14 +206,25 @@ fn products<F: Float, const N: usize>(dw: &mut [[F; N]], dz: &[F], x: &[F]) {
     }
 }
 
+/// `dx = Wᵀ dz`, from the rows of `W`.
+#[inline(always)]
+fn set_products<'a, F: Float>(mut w: impl Iterator<Item = &'a [F]>, dz: &[F], dx: &mut [F]) {
+    let mut dz = dz.iter();
+    if let (Some(w), Some(&dz)) = (w.next(), dz.next()) {
+        set_scaled(dz, w, dx);
+    }
+    for (w, &dz) in w.zip(dz) {
+        add_scaled(dz, w, dx);
+    }
+}
+
 /// The next bias, if there is one.
 #[inline(always)]
 fn next_or_zero<F: Float>(b: &mut Iter<'_, F>) -> F {
     b.next().copied().unwrap_or(F::zero())
 }
 
-/// `b = factor a`, added to zero as layers do, which gives no negative zeros, in one step: only what is too small to be
-/// written keeps its sign.
+/// `b = factor a`, added to zero as layers do, in one step: no negative zeros but where the product is too small to be written.
 #[inline(always)]
 fn set_scaled<F: Float>(factor: F, a: &[F], b: &mut [F]) {
     for (b, &a) in b.iter_mut().zip(a) {

@@ -8,7 +8,7 @@ use crate::Float;
 /// `work` should be a closure marked `#[inline(always)]` that calls only functions that are inlined: what is called and
 /// not inlined is compiled for every machine, hence narrowly, and with a call of the library for every `mul_add`.
 ///
-/// **The bits are the same on every path.** A vector instruction rounds every lane as the scalar one does, and the
+/// **The bits are the same on every path**, but for which NaN it is. A vector instruction rounds every lane as the scalar one does, and the
 /// compiler may neither reorder a sum nor contract `a * b + c` to one rounding: only a written `mul_add` is fused, and that
 /// is fused everywhere, by an instruction here and by the library on machines without it, which is many times slower.
 /// So `mul_add` is written only in what runs within `wide`. A test of [`elementary`](crate::elementary) compares the paths.

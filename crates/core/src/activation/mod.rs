@@ -36,6 +36,9 @@ pub trait Activation<F: Float>: fmt::Debug + Any + Send + Sync {
     /// One row through small dense layers that follow one another and all have this function, then through what is above
     /// them, and the way back: their sums, [`forward`](Activation::forward) and [`backward`](Activation::backward) in one call;
     /// gives the sum of the loss. The default is right for every function; there is no need for another.
+    ///
+    /// # Panics
+    /// If there is no layer.
     fn row_gradient(&self, layers: &[Affine], row: &mut Row<'_, F>, above: Above<'_, F>) -> f64 {
         for layer in layers {
             wide(
@@ -44,7 +47,7 @@ pub trait Activation<F: Float>: fmt::Debug + Any + Send + Sync {
             );
             self.forward(layer.units(), layer.own(row.tape).y);
         }
-        let sum = above.gradient(layers, row);
+        let sum = above.gradient(last(layers), row);
         for layer in layers.iter().rev() {
             let Own { z, y, dy } = layer.own(row.tape);
             self.backward(layer.units(), z, y, dy);
@@ -119,7 +122,7 @@ impl<F: Float, A: Elementwise> Activation<F> for A {
                     for layer in layers {
                         x = layer.tiny_forward(self, x, row);
                     }
-                    let (sum, mut dy) = above.tiny_gradient(layers, x, row);
+                    let (sum, mut dy) = above.tiny_gradient(last(layers), x, row);
                     for layer in layers.iter().rev() {
                         dy = layer.tiny_backward(self, dy, row);
                     }
@@ -162,7 +165,8 @@ fn row_gradient_of_many<F: Float, A: Elementwise>(
                 let y = layer.own(row.tape).y;
                 if y.len() < WORTH_WIDE { apply_to_few(f, y) } else { apply(f, y) }
             }
-            let sum = above.gradient(layers, row);
+            // Compiled for every machine, unlike what is around it: there is no sum in it.
+            let sum = above.gradient(last(layers), row);
             for layer in layers.iter().rev() {
                 let Own { z, y, dy } = layer.own(row.tape);
                 apply_backward(f, z, y, dy);
@@ -171,6 +175,12 @@ fn row_gradient_of_many<F: Float, A: Elementwise>(
             sum
         },
     )
+}
+
+/// The layer that has the others below it.
+#[inline(always)]
+fn last(layers: &[Affine]) -> &Affine {
+    &layers[layers.len() - 1]
 }
 
 /// Numbers whose results are held before they are written.

@@ -4,8 +4,8 @@
 //! Numbers are written as they will be read, several at once: whoever reads a vector whose numbers were just written one by
 //! one waits until they have reached the cache.
 
-use super::{Affine, LANES, Row, add_zero, set_scaled};
-use crate::matmul::{add_dot, add_scaled};
+use super::{Affine, LANES, Row, add_zero, set_products, set_scaled};
+use crate::matmul::add_dot;
 use crate::{Elementwise, Float};
 
 impl Affine {
@@ -138,13 +138,7 @@ impl Affine {
         let mut dx = [F::zero(); LANES];
         if let Some(at) = self.dx {
             let (w, _) = theta[self.theta..].split_at(U * N);
-            let mut terms = w.as_chunks::<N>().0.iter().zip(dz);
-            if let Some((w, &dz)) = terms.next() {
-                set_scaled(dz, w, &mut dx[..N]);
-            }
-            for (w, &dz) in terms {
-                add_scaled(dz, w, &mut dx[..N]);
-            }
+            set_products(w.as_chunks::<N>().0.iter().map(<[F; N]>::as_slice), dz, &mut dx[..N]);
             tape[at..][..N].copy_from_slice(&dx[..N]);
         }
         dx

@@ -71,8 +71,8 @@ fn at_most<F: Float>(x: F, max: F) -> F {
 /// an ulp.
 ///
 /// `log 2` is the sum of two constants (Cody & Waite, 1980), the number nearest to it and the rest, and `r = high - low`:
-/// `high = x - k · first` is one fused step, and exact, as `x` and the product are multiples of half an ulp of the first, and nearly
-/// equal. `s = 1 + high` loses the low bits of `high`; they are `high - (s - 1)`, exactly, as `1 > |high|` (Dekker, 1971). These
+/// `high = x - k · first` is one fused step, and exact: for `k = 0` it is `x`; else `|x| > 1/4`, so `x` and the product are multiples
+/// of half an ulp of the first, and their difference is below 1/2: it has no more bits than a number has. `s = 1 + high` loses the low bits of `high`; they are `high - (s - 1)`, exactly, as `1 > |high|` (Dekker, 1971). These
 /// and `-low` are what the small terms are added to. So the sum is rounded once beside errors of a smaller order.
 ///
 /// `2^k` overflows where `2^k exp(r)` does not yet, and the result may lie below the normal numbers. So it is
@@ -92,7 +92,7 @@ pub(super) struct Falling<F> {
     pub(super) near: F,
     /// `k` times what the number for log 2 lacks: at most 3·10⁻⁷ (f32) or 3·10⁻¹⁴ (f64).
     pub(super) low: F,
-    /// `2^k`, of a normal number.
+    /// `2^k`, or the least of the normal powers that there is room below.
     pub(super) power: F,
     /// What `power` lacks to `2^k`: 1 but where the product lies below the normal numbers, or nearly. Whoever adds 1 need not
     /// wait for it.

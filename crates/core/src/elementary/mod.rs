@@ -82,7 +82,7 @@ mod tests {
             #[inline(always)]
             || each(&f, &x, &mut vector),
         );
-        // Which of all NaN it is, is left to the machine.
+        // Which NaN it is, is left to the compiler.
         for y in plain.iter_mut().chain(&mut vector).filter(|y| y.is_nan()) {
             *y = F::nan();
         }

@@ -3,7 +3,7 @@
 use super::exp::{Falling, exp_of_negative};
 use crate::Float;
 
-/// `1 / (1 + exp(-x))`, within 2 ulp of the true number in single precision and 2.2 in double.
+/// `1 / (1 + exp(-x))`, within 2 ulp of the true number in single precision and 2.2 in double, as measured.
 ///
 /// # Derivation
 /// With `e = exp(-|x|)`, which cannot overflow:
@@ -15,7 +15,7 @@ use crate::Float;
 /// quotient in the smaller term. So both are one division and one fused step, between numbers that the sign selects.
 ///
 /// Who waits for a sigmoid waits for the quotient, so what it is made of is known early. `e = 2^k (1 + p) exp(-low)`; without
-/// `low`, both its terms are one fused step each, the second rounded once:
+/// `low`, `e` and `1 + e` are one fused step each, the second rounded once but where `2^k` is half an ulp of 1:
 /// ```text
 /// e ≈ 2^k p + 2^k        1 + e ≈ 2^k p + (1 + 2^k)
 /// ```
@@ -43,11 +43,14 @@ mod tests {
     }
 
     #[test]
-    fn is_within_two_ulp_or_hardly_more() {
+    fn is_within_two_ulp_and_in_double_precision_two_and_a_fifth() {
         let (worst, at) = worst_f32(sigmoid, truth_f64, |_| true);
         assert!(worst <= 2.0, "{worst} ulp at {at}");
-        let (worst, at) = worst_f64(sigmoid, truth, [-700.0, 100.0]);
-        assert!(worst <= 2.2, "{worst} ulp at {at}");
+        // The second is where the errors are largest.
+        for range in [[-700.0, 100.0], [-0.7, -0.34]] {
+            let (worst, at) = worst_f64(sigmoid, truth, range);
+            assert!(worst <= 2.2, "{worst} ulp at {at}");
+        }
     }
 
     fn truth_f64(x: f64) -> f64 {

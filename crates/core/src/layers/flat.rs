@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::affine::{Affine, LANES, Row, Tape};
 use crate::matmul::SMALL;
+use crate::simd::wide;
 use crate::{Activation, Float, Layer, Loss, Rows, RowsMut, Targets};
 
 /// What a layer is that computes `y = f(x Wᵀ + b)` of all of a sample, and nothing else.
@@ -29,8 +30,8 @@ pub struct Neurons<F> {
 /// dz_l = da_l ⊙ f_l'(z_l)        da_{l-1} = W_lᵀ dz_l           l = L ... 1
 /// dW_l = dz_l a_{l-1}ᵀ           db_l = dz_l
 /// ```
-/// Every sum is in the order that the layers themselves have for products of this size, so the bits are theirs. What happens
-/// within a layer is [`Affine`]'s, called by the activation.
+/// Every sum is in the order that the layers themselves have for products of this size, so the bits are theirs, but for the
+/// sign of a product that is too small to be written. What happens within a layer is [`Affine`]'s, called by the activation.
 ///
 /// The tape, its own, holds `x`, then of every layer `z_l`, where `f_l'` needs it, `a_l` and `da_l`. Neighbouring layers with the
 /// same activation are one call of it.
@@ -40,6 +41,9 @@ pub(crate) struct Flat<F> {
     tape: usize,
     first: Affine,
 }
+
+/// Calls within each other, one for every run: a file has as many layers as it likes, a stack has an end.
+const MAX_RUNS: usize = 32;
 
 /// Layers that follow one another, have the same activation, and are all tiny or all not: one call.
 #[derive(Debug)]
@@ -60,7 +64,7 @@ impl<F: Float> Flat<F> {
         network.neurons().and_then(Self::new)
     }
 
-    /// Nothing, if a product is more than plain loops are good for.
+    /// Nothing, if a product is more than plain loops are good for, or calls would lie too deep within each other.
     fn new(layers: Vec<Neurons<F>>) -> Option<Self> {
         let is_small = |layer: &Neurons<F>| layer.inputs.saturating_mul(layer.units) <= SMALL;
         if !layers.iter().all(is_small) {
@@ -74,6 +78,9 @@ impl<F: Float> Flat<F> {
                 Some(run) => run.layers.push(layer),
                 None => runs.push(Run { activation, layers: vec![layer] }),
             }
+        }
+        if runs.len() > MAX_RUNS {
+            return None;
         }
         let first = runs.first()?.layers[0];
         Some(Self { runs, tape: tape.len(), first })
@@ -94,7 +101,10 @@ impl<F: Float> Flat<F> {
 
     /// That by the inputs, once this is done.
     pub(crate) fn input_gradient(&self, theta: &[F], tape: &mut [F], dx: &mut [F]) {
-        self.first.input_gradient(theta, self.first.own(tape).dy, dx);
+        wide(
+            #[inline(always)]
+            || self.first.input_gradient(theta, self.first.own(tape).dy, dx),
+        );
     }
 }
 
@@ -116,36 +126,34 @@ pub struct Above<'a, F> {
 }
 
 impl<F: Float> Above<'_, F> {
-    /// From the outputs of the last of `below`, on the tape, to the gradient by them; gives the sum of the loss.
-    pub(crate) fn gradient(self, below: &[Affine], row: &mut Row<'_, F>) -> f64 {
+    /// From the outputs of the layer `below`, on the tape, to the gradient by them; gives the sum of the loss.
+    pub(crate) fn gradient(self, below: &Affine, row: &mut Row<'_, F>) -> f64 {
         if let [run, above @ ..] = self.runs {
             return run.activation.row_gradient(&run.layers, row, Above { runs: above, loss: self.loss });
         }
         let RowLoss { loss, targets, scale } = *self.loss;
-        let Some(last) = below.last() else { return 0.0 };
-        let (y, dy) = last.outputs(row.tape);
+        let (y, dy) = below.outputs(row.tape);
         loss.gradient(Rows::one(y), targets, scale, RowsMut::one(dy))
     }
 
-    /// The same for tiny layers, whose outputs `y` are known; also gives the gradient by them. If there is one output, and
+    /// The same for a tiny layer, whose outputs `y` are known; also gives the gradient by them. If there is one output, and
     /// nothing above it but the loss, neither goes through memory, where each would be waited for.
     #[inline(always)]
     pub(crate) fn tiny_gradient(
         self,
-        below: &[Affine],
+        below: &Affine,
         y: [F; LANES],
         row: &mut Row<'_, F>,
     ) -> (f64, [F; LANES]) {
         let zero = F::zero();
-        let Some(last) = below.last() else { return (0.0, [zero; LANES]) };
         if let ([], Some(target)) = (self.runs, self.loss.targets.only())
-            && last.units() == 1
+            && below.units() == 1
         {
             let (sum, dy) = self.loss.loss.gradient_of_one(y[0], target, self.loss.scale);
             return (sum, [dy, zero, zero, zero]);
         }
         let sum = self.gradient(below, row);
-        (sum, last.tiny_output_gradient(row.tape))
+        (sum, below.tiny_output_gradient(row.tape))
     }
 }
 
@@ -169,7 +177,9 @@ mod tests {
     use crate::activation::{Elu, Gelu, LeakyRelu, Linear, Relu, Sigmoid, Silu, Softmax, Tanh};
     use crate::gradcheck::{self, Options, check_objective};
     use crate::layers::{Chain, Dense, Tuned};
-    use crate::loss::Mse;
+    use crate::loss::{
+        BinaryCrossEntropy, BinaryCrossEntropyWithLogits, CrossEntropy, KlDivergence, Mae, Mse, TargetKind,
+    };
     use crate::{Ctx, Inline, Objective, Shape, Workspace, parameter_count};
 
     /// The units of a layer, which activation it has, and whether it has a bias.
@@ -189,6 +199,10 @@ mod tests {
 
     /// The layers in a chain, all but the first of them in a chain of their own, the last one frozen.
     fn objective<F: Float>(inputs: usize, plans: &[Plan]) -> Objective<F> {
+        judged(inputs, plans, Box::new(Mse))
+    }
+
+    fn judged<F: Float>(inputs: usize, plans: &[Plan], loss: Box<dyn Loss<F>>) -> Objective<F> {
         let mut shape = Shape::vector(inputs).unwrap();
         let mut layers: Vec<(String, Box<dyn Layer<F>>)> = Vec::new();
         for &(units, kind, bias) in plans {
@@ -203,21 +217,26 @@ mod tests {
         if !inner.is_empty() {
             layers.push(("inner".into(), Box::new(Chain::new(inner).unwrap())));
         }
-        Objective::new(Box::new(Chain::new(layers).unwrap()), Box::new(Mse)).unwrap()
+        Objective::new(Box::new(Chain::new(layers).unwrap()), loss).unwrap()
     }
 
     /// The sum of the loss, `dtheta` and `dx`, as bytes.
     fn gradients<F: Float>(objective: &Objective<F>, seed: u64) -> Vec<u8> {
+        let t: Vec<F> = numbers(objective.network().output_shape().len(), seed + 2);
+        gradients_towards(objective, seed, Targets::Values(Rows::new(&t, t.len())))
+    }
+
+    fn gradients_towards<F: Float>(objective: &Objective<F>, seed: u64, targets: Targets<'_, F>) -> Vec<u8> {
         let theta: Vec<F> = numbers(parameter_count(&objective.parameters()).unwrap(), seed);
-        let (inputs, outputs) = (objective.input_shapes()[0].len(), objective.network().output_shape().len());
-        let (x, t): (Vec<F>, Vec<F>) = (numbers(inputs, seed + 1), numbers(outputs, seed + 2));
+        let inputs = objective.input_shapes()[0].len();
+        let x: Vec<F> = numbers(inputs, seed + 1);
         let mut workspace = Workspace::new(objective.network(), 1).unwrap();
         workspace.fill(F::nan());
         let (mut dtheta, mut dx) = (vec![F::nan(); theta.len()], vec![F::nan(); inputs]);
         let total = objective.gradient(
             &theta,
             &[Rows::new(&x, inputs)],
-            Targets::Values(Rows::new(&t, outputs)),
+            targets,
             &mut dtheta,
             &mut [Some(RowsMut::new(&mut dx, inputs))],
             &mut workspace,
@@ -261,6 +280,47 @@ mod tests {
             assert_same_bits::<f32>(inputs, &plans, seed);
             assert_same_bits::<f64>(inputs, &plans, seed);
         }
+    }
+
+    /// One output goes to its loss another way; that of `KlDivergence` is the default.
+    #[test]
+    fn has_the_bits_of_the_layers_with_any_loss() {
+        let plans = [(2, 3, true), (1, 3, true)];
+        let loss = |kind: u8| -> Box<dyn Loss<f64>> {
+            match kind {
+                0 => Box::new(Mse),
+                1 => Box::new(Mae),
+                2 => Box::new(BinaryCrossEntropy),
+                3 => Box::new(BinaryCrossEntropyWithLogits),
+                4 => Box::new(KlDivergence::new(1)),
+                _ => Box::new(CrossEntropy::new(1)),
+            }
+        };
+        for kind in 0..6 {
+            let flat = judged(3, &plans, loss(kind));
+            let layers = judged(3, &plans, loss(kind)).layer_by_layer();
+            assert!(flat.is_flat());
+            for seed in 0..20 {
+                let targets = match loss(kind).target_kind() {
+                    TargetKind::Values => Targets::Values(Rows::new(&[1.0], 1)),
+                    TargetKind::Classes(_) => Targets::Classes(&[0]),
+                };
+                let bytes = gradients_towards(&flat, seed, targets);
+                assert!(bytes == gradients_towards(&layers, seed, targets), "{:?}, {seed}", loss(kind));
+            }
+        }
+    }
+
+    /// A call within a call for every change of function: a file may have any number of them.
+    #[test]
+    fn as_many_functions_as_a_stack_has_room_for() {
+        let plans = |len: usize| -> Vec<Plan> { (0..len).map(|i| (1, 1 + (i % 2) as u8, true)).collect() };
+        assert_same_bits::<f64>(2, &plans(MAX_RUNS), 1);
+        let objective = objective::<f64>(2, &plans(MAX_RUNS + 1));
+        assert!(!objective.is_flat());
+        assert!(gradients(&objective, 1).len() > MAX_RUNS);
+        let same = vec![(1, 2, true); 20 * MAX_RUNS];
+        assert_same_bits::<f64>(2, &same, 1);
     }
 
     #[test]

@@ -117,6 +117,14 @@ mod tests {
         check::derivative(&BinaryCrossEntropyWithLogits, &[-7.0, -0.8, 0.1, 3.0], &TARGETS);
     }
 
+    /// A saturated sigmoid with the right target: the term is a negative zero.
+    #[test]
+    fn one_right_output_has_the_bits_of_many() {
+        for y in [0.0, 1.0] {
+            check::one_has_the_bits_of_many(&BinaryCrossEntropy, y, y);
+        }
+    }
+
     #[test]
     fn with_logits_equals_a_sigmoid_below() {
         for i in -200..=200 {

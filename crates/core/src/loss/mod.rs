@@ -45,7 +45,7 @@ pub trait Pointwise: fmt::Debug + Send + Sync {
     /// Its derivative by `y`. At a kink, a value between the one-sided derivatives.
     fn derivative<F: Float>(&self, y: F, t: F) -> F;
 
-    /// `scale` times the derivative.
+    /// `scale` times the derivative. The default is right for every loss; another has to give the same bits.
     #[inline(always)]
     fn scaled_derivative<F: Float>(&self, scale: F, y: F, t: F) -> F {
         scale * self.derivative(y, t)
@@ -75,10 +75,11 @@ fn sum_of_terms<F: Float, P: Pointwise>(loss: &P, y: &[F], t: &[F]) -> f64 {
     sum
 }
 
-/// A term, and `dy`.
+/// A term, and `dy`: what a sum of one begins with.
 #[inline(always)]
 fn term<F: Float, P: Pointwise>(loss: &P, y: F, t: F, scale: F) -> (f64, F) {
-    (loss.value(y, t).as_f64(), loss.scaled_derivative(scale, y, t))
+    // A sum begins with 0, which is no negative zero.
+    (0.0 + loss.value(y, t).as_f64(), loss.scaled_derivative(scale, y, t))
 }
 
 /// What [`Loss::gradient`] does, with the same bits, for terms of which no vector is made.

@@ -21,7 +21,7 @@ impl Pointwise for Mse {
         (y - t) + (y - t)
     }
 
-    /// The scale doubled in place of the derivative: the same number, and twice is known before `y` is.
+    /// The scale doubled in place of the derivative: the same number, and the doubled scale is known before `y` is.
     #[inline(always)]
     fn scaled_derivative<F: Float>(&self, scale: F, y: F, t: F) -> F {
         (scale + scale) * (y - t)
