@@ -165,7 +165,7 @@ fn row_gradient_of_many<F: Float, A: Elementwise>(
                 let y = layer.own(row.tape).y;
                 if y.len() < WORTH_WIDE { apply_to_few(f, y) } else { apply(f, y) }
             }
-            // Compiled for every machine, unlike what is around it: there is no sum in it.
+            // Not inlined, so not compiled for these instructions; it has no arithmetic of its own.
             let sum = above.gradient(last(layers), row);
             for layer in layers.iter().rev() {
                 let Own { z, y, dy } = layer.own(row.tape);

@@ -71,9 +71,10 @@ fn at_most<F: Float>(x: F, max: F) -> F {
 /// an ulp.
 ///
 /// `log 2` is the sum of two constants (Cody & Waite, 1980), the number nearest to it and the rest, and `r = high - low`:
-/// `high = x - k · first` is one fused step, and exact: for `k = 0` it is `x`; else `|x| > 1/4`, so `x` and the product are multiples
-/// of half an ulp of the first, and their difference is below 1/2: it has no more bits than a number has. `s = 1 + high` loses the low bits of `high`; they are `high - (s - 1)`, exactly, as `1 > |high|` (Dekker, 1971). These
-/// and `-low` are what the small terms are added to. So the sum is rounded once beside errors of a smaller order.
+/// `high = x - k · first` is one fused step, and exact: for `k = 0` it is `x`; else `|x| > 1/4`, so `x` and the product are
+/// multiples of half an ulp of the first, and their difference is below 1/2: it has no more bits than a number has.
+/// `s = 1 + high` loses the low bits of `high`; they are `high - (s - 1)`, exactly, as `1 > |high|` (Dekker, 1971). These and
+/// `-low` are what the small terms are added to. So the sum is rounded once beside errors of a smaller order.
 ///
 /// `2^k` overflows where `2^k exp(r)` does not yet, and the result may lie below the normal numbers. So it is
 /// multiplied by two halves of the power, of which only the second can round: the first is multiplied into both terms of

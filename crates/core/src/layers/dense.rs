@@ -319,6 +319,7 @@ mod tests {
     use super::*;
     use crate::activation::{Gelu, Linear, Sigmoid, Softmax, Tanh};
     use crate::layers::check;
+    use crate::{Elementwise, gradcheck};
 
     fn vector(len: usize) -> Shape {
         Shape::vector(len).unwrap()
@@ -347,6 +348,31 @@ mod tests {
                 &Dense::new(&vector(inputs), units, Box::new(Linear)).unwrap().without_bias(),
                 n,
             );
+        }
+    }
+
+    /// With many weights and rows the product comes first, and the bias with the activation.
+    #[test]
+    fn large_sums_equal_their_definition() {
+        let (rows, inputs, units) = (64, 520, 130);
+        assert!(matmul::tiles::is_large(rows, inputs, units));
+        let theta = gradcheck::numbers((inputs + 1) * units, 1, 0);
+        let x = gradcheck::numbers(rows * inputs, 2, 0);
+        let (w, b) = theta.split_at(inputs * units);
+        let sum =
+            |at: usize| matmul::dot(&x[at / units * inputs..][..inputs], &w[at % units * inputs..][..inputs]);
+        let dense = || Dense::new(&vector(inputs), units, Box::new(Linear)).unwrap();
+        let with_bias = check::forward(&dense(), &theta, &[&x]);
+        let without = check::forward(&dense().without_bias(), w, &[&x]);
+        // The sigmoid needs no sums on its tape, the other keeps them.
+        let sigmoid = Dense::new(&vector(inputs), units, Box::new(Sigmoid)).unwrap();
+        let gelu = Dense::new(&vector(inputs), units, Box::new(Gelu::exact())).unwrap();
+        let (sigmoid, gelu) = (check::forward(&sigmoid, &theta, &[&x]), check::forward(&gelu, &theta, &[&x]));
+        for at in 0..rows * units {
+            let z = sum(at) + b[at % units];
+            assert!((with_bias[at] - z).abs() < 1e-10 && (without[at] - sum(at)).abs() < 1e-10, "{at}");
+            assert!((sigmoid[at] - Sigmoid.f(z)).abs() < 1e-10, "{at}");
+            assert!((gelu[at] - Gelu::exact().f(z)).abs() < 1e-10, "{at}");
         }
     }
 

@@ -25,7 +25,8 @@ pub trait Loss<F: Float>: fmt::Debug + Send + Sync {
     /// Writes `dy = scale * d(sum)/dy` and returns the sum.
     fn gradient(&self, y: Rows<'_, F>, targets: Targets<'_, F>, scale: F, dy: RowsMut<'_, F>) -> f64;
 
-    /// The same for one output and its target, a number: the sum, and `dy`. The default is right for every loss.
+    /// The same for one row of one output `y` and its target, a number: the sum, and `dy`. The default is right for every
+    /// loss that compares numbers; another has to give the same bits.
     fn gradient_of_one(&self, y: F, target: F, scale: F) -> (f64, F) {
         let mut dy = [F::zero()];
         let targets = Targets::Values(Rows::one(std::slice::from_ref(&target)));
@@ -75,10 +76,10 @@ fn sum_of_terms<F: Float, P: Pointwise>(loss: &P, y: &[F], t: &[F]) -> f64 {
     sum
 }
 
-/// A term, and `dy`: what a sum of one begins with.
+/// The sum of one term, and `dy`.
 #[inline(always)]
 fn term<F: Float, P: Pointwise>(loss: &P, y: F, t: F, scale: F) -> (f64, F) {
-    // A sum begins with 0, which is no negative zero.
+    // From 0 on, as every sum: a term may be a negative zero.
     (0.0 + loss.value(y, t).as_f64(), loss.scaled_derivative(scale, y, t))
 }
 
